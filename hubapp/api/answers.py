@@ -1,0 +1,189 @@
+"""From the rooms' shapes to the API's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from django.urls import reverse
+
+from hubapp.api import schemas
+from hubapp.catalog import queries as catalog
+from hubapp.catalog.models import Repo
+from hubapp.lineage import queries as lineage
+from hubapp.lineage import shapes
+from hubapp.searching.queries import Hit
+from workers.errors import UnknownModel
+from workers.lineage.records import Relation
+
+
+def found(name: str) -> catalog.Found:
+    """The repo that ``name`` stands for. Raises UnknownModel."""
+    repo = catalog.find(name)
+    if repo is None:
+        raise UnknownModel(f"No model {name[:200]!r} is stored here: it was not crawled, or there is none.")
+    return repo
+
+
+def relation(value: Relation) -> schemas.RelationName:
+    return cast(schemas.RelationName, value.name.lower())
+
+
+def counts(numbers: Mapping[Relation, int]) -> schemas.Counts:
+    return schemas.Counts(**{relation(each): numbers.get(each, 0) for each in Relation})
+
+
+def brief(node: shapes.Brief) -> schemas.Brief:
+    return schemas.Brief(**_brief(node))
+
+
+def _brief(node: shapes.Brief) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "state": node.state,
+        "author": node.author,
+        "created_at": node.created_at,
+        "downloads": node.downloads,
+        "likes": node.likes,
+        "task": node.task,
+        "library": node.library,
+        "licence": node.licence,
+        "parameters": node.parameters,
+        "depth": node.depth,
+        "descendants": node.descendants,
+        "children": counts(node.children.by_relation()),
+        "findings": node.findings,
+    }
+
+
+def links(edges: Iterable[shapes.Link], nodes: Iterable[shapes.Brief]) -> list[schemas.Link]:
+    """Edges by name; those with an end outside ``nodes`` are left out."""
+    names = {node.id: node.name for node in nodes}
+    return [
+        schemas.Link(
+            parent=names[edge.parent_id],
+            child=names[edge.child_id],
+            relation=relation(edge.relation),
+            sources=[source.name.lower() for source in edge.sources],
+            primary=edge.primary,
+            repaired=edge.repaired,
+            standing=edge.standing,
+        )
+        for edge in edges
+        if edge.parent_id in names and edge.child_id in names
+    ]
+
+
+def statement(said: shapes.Statement) -> schemas.Statement:
+    return schemas.Statement(
+        source=said.source.name.lower(),
+        text=said.text,
+        relation=relation(said.relation) if said.relation else None,
+        times=said.times,
+        first_seen=said.first_seen,
+        last_seen=said.last_seen,
+        withdrawn_at=said.withdrawn_at,
+    )
+
+
+def remark(each: shapes.Remark) -> schemas.Remark:
+    return schemas.Remark(
+        code=each.code,
+        severity=each.severity,
+        title=each.title,
+        sentence=each.sentence,
+        subject=each.subject,
+        suggestions=[suggestion.name for suggestion in each.suggestions],
+    )
+
+
+def graph(piece: shapes.Graph) -> schemas.Graph:
+    names = {node.id: node.name for node in piece.nodes}
+    return schemas.Graph(
+        nodes=[brief(node) for node in piece.nodes],
+        links=links(piece.links, piece.nodes),
+        distances={names[key]: steps for key, steps in piece.distances.items() if key in names},
+        truncated=piece.truncated,
+    )
+
+
+def family(each: shapes.Family) -> schemas.Family:
+    return schemas.Family(
+        root=brief(each.root),
+        size=each.size,
+        depth=each.depth,
+        growth=[schemas.Month(month=month, count=count) for month, count in each.growth],
+        undated=each.undated,
+        by_depth=list(each.by_depth),
+        relations=counts(each.relations),
+        authors=[schemas.Named(name=name, count=count) for name, count in each.authors],
+        licences=[schemas.Named(name=name, count=count) for name, count in each.licences],
+        unresolved=each.unresolved,
+        findings=each.findings,
+        guests=each.guests,
+    )
+
+
+def hit(each: Hit) -> schemas.Hit:
+    return schemas.Hit(
+        name=each.name,
+        author=each.author,
+        state=each.state,
+        relations=[relation(r) for r in each.relations],
+        task=each.task,
+        library=each.library,
+        licence=each.licence,
+        parameters=each.parameters,
+        gated=each.gated,
+        downloads=each.downloads,
+        likes=each.likes,
+        created_at=each.created_at,
+        modified_at=each.modified_at,
+        descendants=each.descendants,
+        findings=each.findings,
+    )
+
+
+def models(answers: Iterable[catalog.Found]) -> list[schemas.Model]:
+    """Everything about these repos; a few statements for all of them and two for each."""
+    asked = list(answers)
+    nodes = lineage.briefs(answer.repo.pk for answer in asked)
+    around = lineage.briefs({key for node in nodes.values() for key in (node.root_id, node.parent_id) if key})
+    return [_model(answer, nodes[answer.repo.pk], around) for answer in asked]
+
+
+def _model(answer: catalog.Found, node: shapes.Brief, around: Mapping[int, shapes.Brief]) -> schemas.Model:
+    repo = answer.repo
+    terms = catalog.terms(repo)
+    root = around.get(node.root_id)
+    parent = around.get(node.parent_id) if node.parent_id else None
+    return schemas.Model(
+        **_brief(node),
+        hub_id=repo.hub_id or "",
+        moved_to=repo.moved_to.name if repo.moved_to else None,
+        revision=repo.sha,
+        modified_at=repo.modified_at,
+        downloads_all=repo.downloads_all,
+        licence_name=repo.licence_name,
+        licence_link=repo.licence_link,
+        languages=terms["language"],
+        datasets=terms["dataset"],
+        tags=[str(tag) for tag in repo.tags],
+        dtypes=repo.dtypes,
+        architecture=_value(repo, "architecture"),
+        model_type=_value(repo, "model_type"),
+        gated=repo.gated,
+        card_length=repo.card_length,
+        card_excerpt=repo.card_excerpt,
+        read_at=repo.crawled_at,
+        former_names=catalog.former_names(repo),
+        root=root.name if root else repo.name,
+        primary_parent=parent.name if parent else None,
+        found_by=answer.how,
+        page=reverse("web:model", args=[repo.name]),
+    )
+
+
+def _value(repo: Repo, field: str) -> str:
+    term = getattr(repo, field)
+    return term.value if term else ""

@@ -1,0 +1,78 @@
+"""Rows of search results, put together in Python: at twenty-five rows of a dozen parts, a template costs more than the
+search. ``{% load results %}``, then ``{% hits page.hits %}``, ``{% offers lists %}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+
+from django import template
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+
+from hubapp.searching.queries import Hit
+from hubapp.web.templatetags.figures import ago, number
+from hubapp.web.templatetags.marks import icon, model_url, relation_word, repo, shape
+from workers.lineage.records import Relation
+
+register = template.Library()
+
+
+@register.simple_tag
+def hits(found: Iterable[Hit]) -> SafeString:
+    """The items of a list of results."""
+    return mark_safe("".join([_hit(hit) for hit in found]))  # noqa: S308 - each part is escaped where it is made
+
+
+def _hit(hit: Hit) -> str:
+    parts = [f'<li class="hit"><div class="hit-name">{_marks(hit.relations, bool(hit.descendants))} {repo(hit)}']
+    if hit.gated:
+        parts.append(f' <span class="chip state">{icon("lock")} gated</span>')
+    if hit.state == "stub":
+        parts.append(' <span class="chip state">not crawled</span></div></li>')
+        return "".join(parts)
+    if hit.findings:
+        words = "1 finding" if hit.findings == 1 else f"{hit.findings} findings"
+        parts.append(f' <a class="chip warn" href="{escape(model_url(hit.name))}#findings">{words}</a>')
+    parts.append(f'</div><p class="hit-facts small muted">{"".join(_facts(hit))}</p>')
+    if hit.excerpt:
+        parts.append(f'<p class="hit-excerpt small">{escape(hit.excerpt)}</p>')
+    parts.append("</li>")
+    return "".join(parts)
+
+
+def _facts(hit: Hit) -> Iterable[str]:
+    if hit.task:
+        yield f"<span>{escape(hit.task)}</span>"
+    if hit.parameters:
+        yield f"<span>{number(hit.parameters)} parameters</span>"
+    if hit.licence:
+        yield f"<span>{escape(hit.licence)}</span>"
+    yield f"<span>{number(hit.downloads, 'download')}</span>"
+    if hit.likes:
+        yield f"<span>{number(hit.likes, 'like')}</span>"
+    if hit.descendants:
+        yield f"<span>{number(hit.descendants, 'descendant')}</span>"
+    if hit.modified_at:
+        yield f"<span>changed {ago(hit.modified_at)}</span>"
+
+
+@cache
+def _marks(relations: tuple[Relation, ...], has_children: bool) -> str:
+    """Shapes for how a model descends, a star for a root of others, an empty place else; with words to be read out."""
+    if relations:
+        return "".join(f'{shape(r)}<span class="visually-hidden">{relation_word(r)}</span>' for r in relations)
+    if has_children:
+        return f'{shape("root")}<span class="visually-hidden">root</span>'
+    return '<span class="shape" aria-hidden="true"></span>'
+
+
+@register.simple_tag
+def offers(values: Mapping[str, Sequence[str]]) -> SafeString:
+    """The lists of values that the fields of filters offer."""
+    lists = []
+    for name, some in values.items():
+        options = "".join(f'<option value="{escape(value)}">' for value in some)
+        lists.append(f'<datalist id="offered-{escape(name)}">{options}</datalist>')
+    return mark_safe("".join(lists))  # noqa: S308 - escaped above

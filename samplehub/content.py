@@ -1,0 +1,30 @@
+"""What a hub can hold: its own collection, a replay of rows, generated rows."""
+
+from __future__ import annotations
+
+from samplehub.listing import Shelf
+
+
+class ContentError(ValueError):
+    """A content that cannot be loaded: unknown name, unreadable file, or a row that is wrong, with its place."""
+
+
+def load(text: str) -> Shelf:
+    """``collection``, ``replay:FILE[,FILE…]`` or ``generated:N[:SEED]``. Raises ContentError."""
+    kind, _, rest = text.partition(":")
+    if kind == "collection" and not rest:
+        from samplehub import collection
+
+        return collection.load()
+    if kind == "replay" and rest:
+        from samplehub import replay
+
+        return replay.load([name for name in rest.split(",") if name])
+    if kind == "generated" and rest:
+        from samplehub.generator import shelf
+
+        count, _, seed = rest.partition(":")
+        if not count.isdecimal() or int(count) < 1 or (seed and not seed.isdecimal()):
+            raise ContentError(f"content {text!r}: expected generated:N or generated:N:SEED, whole numbers, N above 0")
+        return shelf.load(int(count), int(seed or 0))
+    raise ContentError(f"unknown content {text!r}: expected collection, replay:FILE[,FILE…] or generated:N[:SEED]")

@@ -1,0 +1,99 @@
+"""How names and queries are folded for search, and how far two words are apart. Standard library only."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+TEXT = 300  # characters of a folded name that are indexed
+PHRASES = 12  # of a query that are looked for: more say nothing about a name of 96 characters
+SHORTEST_MENDED = 4  # letters: of shorter words too many are one letter apart
+LONGEST = 40  # letters of a word that is remembered
+
+_PLAIN_RUNS = re.compile(r"[a-z]+|[0-9]+")
+_RUNS = re.compile(r"[a-z]+|[0-9]+|[^\W\d_]+|\d+")
+
+
+def fold(name: str) -> str:
+    """``name`` as it is searched: lower case, one blank around each run of letters or of digits.
+
+    >>> fold("meta-llama/Llama-3.1-8B-Instruct")
+    ' meta llama llama 3 1 8 b instruct '
+
+    So "llama3", "llama-3" and "Llama 3" fold alike, and every word begins and ends at a blank. Accents are dropped.
+    What holds no letter and no digit folds to "". Folding what is folded changes nothing.
+    """
+    if name.isascii():
+        words = " ".join(_PLAIN_RUNS.findall(name.lower()))
+    else:
+        plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
+        plain = "".join(char for char in plain if not unicodedata.combining(char)).lower()
+        words = " ".join(_RUNS.findall(plain))
+    if len(words) > TEXT - 2:
+        words = words[: TEXT - 2].rstrip()
+    return f" {words} " if words else ""
+
+
+def phrases(query: str) -> tuple[str, ...]:
+    """What must occur in a folded name for the name to match ``query``; () where the query holds nothing to look for.
+
+    Each word of the query gives one phrase. Letters match anywhere ("coder" in "starcoder"), but one or two of them
+    only where a word begins; figures match as a whole ("8b" is not in "18b"), save the very last ones, which are
+    perhaps still being typed.
+
+    >>> phrases("Llama-3.1 instr 8b")
+    ('llama 3 1 ', 'instr', ' 8 b ')
+    """
+    words = [folded for word in query.split() if (folded := fold(word))][:PHRASES]
+    found = [_phrase(word.split(), is_last=at == len(words)) for at, word in enumerate(words, 1)]
+    # What another phrase holds anyway says nothing more.
+    unique = dict.fromkeys(found)
+    return tuple(p for p in unique if not any(p in other for other in unique if other is not p))
+
+
+def _phrase(runs: list[str], *, is_last: bool) -> str:
+    first, last = runs[0], runs[-1]
+    left = " " if first[0].isdigit() or (len(first) <= 2 and first.isascii()) else ""
+    is_whole = not is_last if last[0].isdigit() else len(last) == 1 and len(runs) > 1  # the b of 8b
+    return f"{left}{' '.join(runs)}{' ' if is_whole else ''}"
+
+
+def matches(text: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a folded name holds all phrases."""
+    return all(phrase in text for phrase in wanted)
+
+
+def words(text: str) -> list[str]:
+    """The words of a folded name that a misspelt one may have meant."""
+    return [word for word in text.split() if SHORTEST_MENDED <= len(word) <= LONGEST and not word[0].isdigit()]
+
+
+def deletions(word: str) -> set[str]:
+    """``word`` and all that it becomes when one letter is left out.
+
+    Two words share one of these if they are one edit apart, and often if they are two apart; so equality, which any
+    index answers, finds the candidates for a misspelt word (the idea of W. Garbe's SymSpell, 2012).
+    """
+    return {word} | {word[:at] + word[at + 1 :] for at in range(len(word))}
+
+
+def distance(one: str, other: str, most: int = 2) -> int:
+    """Edits (insert, delete, replace, swap neighbours) that turn ``one`` into ``other``; ``most`` + 1 stands for more.
+
+    The restricted Damerau-Levenshtein distance: no part is edited twice.
+    """
+    if abs(len(one) - len(other)) > most:
+        return most + 1
+    before: list[int] = []
+    above = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        row = [i]
+        for j, b in enumerate(other, 1):
+            cost = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        if min(row) > most:
+            return most + 1
+        before, above = above, row
+    return min(above[-1], most + 1)
