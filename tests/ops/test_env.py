@@ -18,7 +18,7 @@ def checkout(tmp_path: Path) -> Path:
     """The files that the script reads, and nothing that was made yet."""
     folder = tmp_path / "checkout with a blank"
     (folder / "scripts").mkdir(parents=True)
-    for name in ("pyproject.toml", "constraints.txt", "scripts/env.py"):
+    for name in ("pyproject.toml", "constraints.txt", "encoder.txt", "scripts/env.py"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 
@@ -105,6 +105,19 @@ def test_no_package_index(checkout: Path) -> None:
     assert answer.returncode == 1
     assert "rootstock: pip could not install the packages above (is the package index reachable?)" in answer.stderr
     assert not (checkout / ".venv" / ".installed").exists()
+
+
+def test_a_text_encoder_that_can_not_be_had(checkout: Path) -> None:
+    """All else is installed: it is said once, tried again another day, and nothing fails."""
+    python = checkout / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\ncase "$*" in *encoder.txt) exit 1;; esac\n')
+    python.chmod(0o755)
+    first, second = (run_env(checkout, os.environ["PATH"]) for _ in range(2))
+    assert first.returncode == second.returncode == 0
+    assert "search by meaning reads words and letters" in first.stdout
+    assert second.stdout == ""
+    assert (checkout / ".venv" / ".installed").exists()
 
 
 def test_help_names_every_target() -> None:

