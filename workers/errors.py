@@ -97,6 +97,24 @@ class BadCard(BadInput):
     code = "input.card"
 
 
+class BadWeights(BadInput):
+    """A file of weights whose header lies, is broken or asks for more than is ever read."""
+
+    code = "input.weights"
+
+
+class NoSafeWeights(BadInput):
+    """The weights are there as pickles alone, which are never opened."""
+
+    code = "input.no_safe_weights"
+
+
+class NoWeights(BadInput):
+    """The repo or folder holds no weights."""
+
+    code = "input.no_weights"
+
+
 class BadRequest(BadInput):
     """A visitor's or an admin's parameters make no sense together."""
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn, TypeVar
-from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit, urlunsplit
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
 
 import httpx2
-from huggingface_hub.errors import DisabledRepoError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
-from huggingface_hub.utils import hf_raise_for_status, http_stream_backoff
+from huggingface_hub.utils import http_stream_backoff
 
 from workers.crawling import outbound, rows
-from workers.crawling.gate import Gate, Unlimited, heard_in
+from workers.crawling.answers import NoFile, date, refuse, said, span_told
+from workers.crawling.gate import Gate, Unlimited
 from workers.errors import (
-    BadRequest,
     CursorExpired,
     HostRefused,
     RateLimited,
@@ -39,8 +38,10 @@ TRIES = 3  # of one request, before the job's own back-off takes over
 PAUSE = 0.25  # seconds before the second try, doubled after each further one
 PATIENCE = 1.5  # seconds that a request waits for the next window by itself instead of giving the worker back
 REDIRECTS = 5
+TREE_PAGES = 5  # of a repo's list of files: 5,000 files
 
-_CURSOR_REFUSED = (400, 404, 410, 422)
+Span = tuple[int, int]  # the first byte of a file, and the one after the last
+
 _T = TypeVar("_T")
 
 
@@ -64,6 +65,29 @@ class Answer:
     url: str
     headers: httpx2.Headers
     body: bytes
+
+
+@dataclass
+class Meter:
+    """Counts what came over the line: bodies and headers of all answers, those of failed tries and redirects too."""
+
+    bytes_read: int = 0
+    requests: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, size: int, *, requests: int = 0) -> None:
+        with self._lock:
+            self.bytes_read += size
+            self.requests += requests
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some bytes of a file: where they came from (after redirects), what they are, and the whole file's size."""
+
+    url: str
+    body: bytes
+    total: int
 
 
 @dataclass
@@ -106,7 +130,7 @@ class HubClient:
             found = self._json(answer)
             if not isinstance(found, list):
                 raise RemoteGarbled(f"A page of the listing is no JSON list but {type(found).__name__}.")
-            return Page(url, found, self._next(answer.url, answer.headers), _date(answer.headers))
+            return Page(url, found, self._next(answer.url, answer.headers), date(answer.headers))
 
         return self._try(attempt, "api")
 
@@ -126,20 +150,69 @@ class HubClient:
 
         return self._try(attempt, "api")
 
-    def file(self, name: str, path: str, *, revision: str = "main", most: int) -> bytes | None:
+    def file(
+        self, name: str, path: str, *, revision: str = "main", most: int, meter: Meter | None = None
+    ) -> bytes | None:
         """A small file of a repo (paid for, bucket "resolvers"), its first ``most`` bytes; None where there is none.
 
         Raises RepoMissing, RepoGated, RepoDisabled, and as ``page``.
         """
-        url = f"{self.endpoint}/{quote(name, safe='/')}/resolve/{quote(revision, safe='')}/{quote(path, safe='/')}"
+        url = self.file_url(name, path, revision)
 
         def attempt() -> bytes | None:
             try:
-                return self._get(url, "resolvers", most, cut=True).body
-            except _NoFile:
+                return self._get(url, "resolvers", most, cut=True, meter=meter).body
+            except NoFile:
                 return None
 
         return self._try(attempt, "resolvers")
+
+    def tree(
+        self, name: str, *, revision: str = "main", pages: int = TREE_PAGES, meter: Meter | None = None
+    ) -> list[Any]:
+        """The entries of all folders of a repo (the first page paid for), of at most ``pages`` pages of 1,000.
+
+        Raises RepoMissing (also for a revision that is not there), RepoGated, RepoDisabled, and as ``page``.
+        """
+        url: str | None = (
+            f"{self.endpoint}/api/models/{quote(name, safe='/')}/tree/{quote(revision, safe='')}?recursive=true"
+        )
+        found: list[Any] = []
+        for number in range(pages):
+            if url is None:
+                break
+            if number:
+                self.pay("api")
+            answer = self._try(lambda at=url: self._get(at, "api", REPO_BYTES, meter=meter), "api")  # type: ignore[misc]
+            entries = self._json(answer)
+            if not isinstance(entries, list):
+                raise RemoteGarbled(f"The list of files of {name} is no JSON list.")
+            found += entries
+            url = self._next(answer.url, answer.headers)
+        return found
+
+    def file_url(self, name: str, path: str, revision: str) -> str:
+        """Where the Hub hands out a file, or says where it is stored."""
+        return f"{self.endpoint}/{quote(name, safe='/')}/resolve/{quote(revision, safe='')}/{quote(path, safe='/')}"
+
+    def part(self, url: str, start: int, end: int, *, meter: Meter | None = None) -> Part:
+        """Bytes ``start`` to ``end`` (as far as the file goes) of what lies at ``url``: a file's, or where one led.
+
+        Paid for where ``url`` is the endpoint's. 206 is insisted on and its Content-Range checked; a try that broke
+        off goes on where it did. Raises as ``file``, and RemoteGarbled for a server that ignores ranges.
+        """
+        got = bytearray()
+        where: list[str] = [url]
+        total = -1
+
+        def attempt() -> None:
+            nonlocal total
+            answer = self._get(url, "resolvers", end - start, span=(start, end), meter=meter, sink=got)
+            where[0] = answer.url
+            total = int(answer.headers["content-range"].rpartition("/")[2])
+
+        self._try(attempt, "resolvers" if self.policy.is_endpoint(url) else "")
+        return Part(where[0], bytes(got), total)
 
     def pay(self, bucket: str = "api") -> None:
         """Take one request from the allowance; short waits are waited out here. Raises RateLimited."""
@@ -153,14 +226,16 @@ class HubClient:
 
     # --- how it is asked --------------------------------------------------------------------------------------------
     def _try(self, attempt: Callable[[], _T], bucket: str) -> _T:
-        """Try again what may succeed at once; what the Hub asks to be left alone with is not tried again."""
+        """Try again what may succeed at once; what the Hub asks to be left alone with is not tried again. A further try
+        is paid for from ``bucket`` ("": a storage host, which counts nothing).
+        """
         for left in range(TRIES - 1, -1, -1):
             try:
                 return attempt()
             except (RateLimited, CursorExpired, RepoMissing, RepoGated, RepoDisabled):
                 raise
             except RemoteError:
-                if not left or not self.gate.borrow(bucket):
+                if not left or (bucket and not self.gate.borrow(bucket)):
                     raise
             time.sleep(PAUSE * 2 ** (TRIES - 1 - left))
         raise AssertionError("unreachable")
@@ -173,19 +248,25 @@ class HubClient:
         *,
         cut: bool = False,
         on_headers: Callable[[str, httpx2.Headers], None] | None = None,
+        span: Span | None = None,
+        meter: Meter | None = None,
+        sink: bytearray | None = None,
     ) -> Answer:
-        """One answer, redirects followed by hand: each one is held to the list of hosts before anything is sent."""
+        """One answer, redirects followed by hand: each one is held to the list of hosts before anything is sent.
+
+        With ``span`` the bytes from there on that ``sink`` does not hold yet are asked for, and added to it.
+        """
         for hop in range(REDIRECTS + 1):
             self.policy.check(url)
             if hop and self.policy.is_endpoint(url):
                 self.gate.owe(bucket)
-            answer = self._one(url, bucket, most, cut=cut, on_headers=on_headers)
+            answer = self._one(url, bucket, most, cut=cut, on_headers=on_headers, span=span, meter=meter, sink=sink)
             if isinstance(answer, Answer):
                 return answer
             url = answer
         raise RemoteGarbled(f"More than {REDIRECTS} redirects, the last to {url[:200]}.")
 
-    def _one(
+    def _one(  # noqa: PLR0912 - the ways in which one request can end
         self,
         url: str,
         bucket: str,
@@ -193,12 +274,19 @@ class HubClient:
         *,
         cut: bool,
         on_headers: Callable[[str, httpx2.Headers], None] | None,
+        span: Span | None,
+        meter: Meter | None,
+        sink: bytearray | None,
     ) -> Answer | str:
         """One request: its answer, or the URL that it redirects to."""
         end = time.monotonic() + DEADLINE
+        meter, sink = meter or Meter(), bytearray() if sink is None else sink
+        start = span[0] + len(sink) if span else 0
         headers = {"Accept": "application/json"} if bucket == "api" else {"Accept-Encoding": "identity"}
         if self.token and self.policy.carries_token(url):
             headers["Authorization"] = f"Bearer {self.token}"
+        if span:
+            headers["Range"] = f"bytes={start}-{span[1] - 1}"
         counted = self.policy.is_endpoint(url)
         heard = False
         try:
@@ -217,41 +305,51 @@ class HubClient:
                 if counted:
                     self.gate.hear(bucket, response.headers, response.status_code)
                     heard = True
+                meter.add(sum(len(key) + len(value) + 4 for key, value in response.headers.raw), requests=1)
                 if response.has_redirect_location:
                     return urljoin(url, response.headers["Location"])
-                failed = response.status_code != 200
+                failed = response.status_code != (206 if span else 200)
+                if failed and span and response.status_code == 200:
+                    raise RemoteGarbled("The Hub sent a whole file where a part was asked for; it was not read.")
+                if not failed and span:
+                    most = span_told(response.headers, start, span[1])
                 if not failed and on_headers is not None:
                     on_headers(url, response.headers)
+                into = bytearray() if failed else sink
                 try:
-                    body = self._body(response, ERROR_BYTES if failed else most, cut=cut or failed, end=end)
+                    self._body(response, ERROR_BYTES if failed else most, into, meter, cut=cut or failed, end=end)
                 except httpx2.HTTPError as error:
-                    raise RemoteUnavailable(f"The Hub's answer broke off ({_said(error)}).") from None
+                    raise RemoteUnavailable(f"The Hub's answer broke off ({said(error)}).") from None
                 if failed:
-                    _refuse(response, body, url)
-                return Answer(url, response.headers, body)
+                    refuse(response, bytes(into), url)
+                if span and len(sink) < start - span[0] + most:
+                    raise RemoteUnavailable("The Hub's answer broke off before its end.")
+                return Answer(url, response.headers, b"" if span else bytes(sink))
         except httpx2.TimeoutException as error:
-            raise RemoteUnavailable(f"The Hub did not answer in time ({_said(error)}).") from None
+            raise RemoteUnavailable(f"The Hub did not answer in time ({said(error)}).") from None
         except httpx2.HTTPError as error:
-            raise RemoteUnavailable(f"The Hub can't be reached ({_said(error)}).") from None
+            raise RemoteUnavailable(f"The Hub can't be reached ({said(error)}).") from None
         except httpx2.InvalidURL:
             raise RemoteGarbled("The Hub led to something that is no address.") from None
         finally:
             if counted and not heard:
                 self.gate.hear(bucket, None)
 
-    def _body(self, response: httpx2.Response, most: int, *, cut: bool, end: float) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
+    def _body(
+        self, response: httpx2.Response, most: int, into: bytearray, meter: Meter, *, cut: bool, end: float
+    ) -> None:
+        """Add at most ``most`` bytes of the answer to ``into``."""
+        left = most
         for chunk in response.iter_bytes():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > most:
+            meter.add(len(chunk))
+            into += chunk[:left]
+            left -= len(chunk)
+            if left < 0:
                 if cut:
                     break
                 raise TooLarge(f"The Hub's answer is over {most:,} bytes.")
             if time.monotonic() > end:
                 raise RemoteUnavailable(f"The Hub's answer was not complete after {DEADLINE:.0f} s.")
-        return b"".join(chunks)[:most]
 
     def _json(self, answer: Answer) -> Any:
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -273,71 +371,6 @@ class HubClient:
         return self.policy.check(target)
 
 
-class _NoFile(RepoMissing):
-    """The repo is there, the file is not."""
-
-
-def _refuse(response: httpx2.Response, body: bytes, url: str) -> NoReturn:
-    """Turn an error answer into one of our errors, by way of the client library's own reading of it."""
-    status = response.status_code
-    code = response.headers.get("x-error-code", "")
-    said = _message(response, body)
-    if status == 429:
-        found = heard_in(response.headers, status)
-        wait = found[1].reset if found else 10.0
-        raise RateLimited(f"The Hub asks to wait {wait:.0f} s.", wait=wait + 1.0)  # its seconds are whole ones
-    if status == 408 or status >= 500:
-        raise RemoteUnavailable(f"The Hub answered {status}{said}.")
-    if "cursor" in parse_qs(urlsplit(url).query) and status in _CURSOR_REFUSED:
-        raise CursorExpired(f"The Hub no longer knows the cursor ({status}{said}).")
-    try:
-        hf_raise_for_status(response)
-    except GatedRepoError:
-        raise RepoGated(f"The repo's files need an accepted agreement{said}.") from None
-    except DisabledRepoError:
-        raise RepoDisabled("The Hub has disabled the repo.") from None
-    except RepositoryNotFoundError:
-        raise RepoMissing("There is no such repo, or it is private.") from None
-    except HfHubHTTPError:
-        pass
-    if "disabled" in said.lower() and status == 403:
-        raise RepoDisabled("The Hub has disabled the repo.")
-    if code in ("EntryNotFound", "RevisionNotFound"):
-        raise _NoFile(f"There is no such file{said}.")
-    path = urlsplit(url).path.rstrip("/")
-    if status in (401, 403) and "credentials" in said.lower():
-        raise BadRequest("The Hub does not accept the token in HF_TOKEN.")
-    if status in (401, 403, 404) and not path.endswith("/api/models"):
-        raise RepoMissing(f"There is no such repo, or it is private ({status}).")
-    if 400 <= status < 500:
-        raise BadRequest(f"The Hub refused the request ({status}{said}).")
-    raise RemoteGarbled(f"The Hub answered {status}, which means nothing here.")
-
-
-def _message(response: httpx2.Response, body: bytes) -> str:
-    text = response.headers.get("x-error-message", "")
-    if not text and "json" in response.headers.get("content-type", ""):
-        try:
-            found = rows.parse(body)
-        except RemoteGarbled:
-            found = None
-        if isinstance(found, dict) and isinstance(found.get("error"), str):
-            text = found["error"]
-    text = "".join(c if c.isprintable() else " " for c in text)[:200].strip()
-    return f": {text}" if text else ""
-
-
-def _said(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:200] if str(error) else type(error).__name__
-
-
-def _date(headers: httpx2.Headers) -> float | None:
-    try:
-        return parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError, TypeError, OverflowError):
-        return None
-
-
 def with_limit(url: str, limit: int) -> str:
     """The same listing with pages of ``limit`` rows: for pages that are too large to be taken."""
     parts = urlsplit(url)
@@ -345,4 +378,4 @@ def with_limit(url: str, limit: int) -> str:
     return urlunsplit(parts._replace(query="&".join([*query, f"limit={limit}"])))
 
 
-__all__ = ["PAGE", "Answer", "HostRefused", "HubClient", "Page", "with_limit"]
+__all__ = ["PAGE", "Answer", "HostRefused", "HubClient", "Meter", "Page", "Part", "with_limit"]

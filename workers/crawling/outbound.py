@@ -113,7 +113,7 @@ def _client() -> httpx2.Client:
         max_redirects=5,
         timeout=TIMEOUT,
         headers={"User-Agent": USER_AGENT},
-        limits=httpx2.Limits(max_connections=20, max_keepalive_connections=10),
+        limits=httpx2.Limits(max_connections=24, max_keepalive_connections=20),
     )
 
 

@@ -1,0 +1,1 @@
+"""Reading weights far under their size: headers first, then only the byte ranges that are needed."""

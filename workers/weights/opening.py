@@ -1,0 +1,279 @@
+"""Weights that are open for reading: tensors, rows of tensors and an adapter's updates, as float32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import orjson
+
+from workers.errors import BadRequest, BadWeights, TooLarge
+from workers.weights import adapters, gguf, headers
+from workers.weights.adapters import LowRank
+from workers.weights.dtypes import Floats, as_float32, nbytes
+from workers.weights.layout import Layout, choose
+from workers.weights.reading import SPECULATIVE, Source, Span
+from workers.weights.records import AdapterFacts, FileInfo, Schema, Tensor
+
+INDEX_BYTES = 32 * 1024 * 1024  # of an index of shards: some 100 bytes a tensor
+ROWS_BYTES = 2 * 1024 * 1024 * 1024  # of float32 in one answer
+
+Wanted = tuple[str, Sequence[int] | None]
+
+
+def open_weights(source: Source, *, schema: Schema | None = None, adapter: AdapterFacts | None = None) -> Weights:
+    """The weights of a model. With a stored ``schema`` (and an adapter's facts) not one header is read again.
+
+    Raises NoSafeWeights, NoWeights, BadWeights (with file and reason), and what the source raises.
+    """
+    if schema is None:
+        schema = read_schema(source)
+    return Weights(source, schema, adapter)
+
+
+def read_schema(source: Source) -> Schema:
+    """Read the headers. Raises as ``open_weights``."""
+    sizes = source.files()
+    layout = choose(sizes, subject=str(getattr(source, "repo", "") or "The model"))
+    return read_layout(source, layout)
+
+
+def read_layout(source: Source, layout: Layout) -> Schema:
+    """Read the headers of the files that were chosen. Raises BadWeights, and what the source raises."""
+    sizes = source.files()
+    files = layout.files
+    if layout.index:
+        files = _indexed(source, layout)
+    heads = source.read_many([Span(file, 0, min(SPECULATIVE, sizes[file])) for file in files])
+    if layout.format == "gguf":
+        return _gguf_schema(source, files, heads)
+    lengths = [
+        headers.header_length(head, file=file, size=sizes[file]) for file, head in zip(files, heads, strict=True)
+    ]
+    if sum(lengths) > 4 * headers.HEADER_BYTES:
+        raise BadWeights(f"The headers of {len(files)} files have {sum(lengths):,} bytes in all: more than is read.")
+    rest = source.read_many(
+        [
+            Span(file, len(head), max(len(head), headers.PREFIX + length))
+            for file, head, length in zip(files, heads, lengths, strict=True)
+        ]
+    )
+    tensors: list[Tensor] = []
+    metadata: dict[str, str] = {}
+    for file, head, more, length in zip(files, heads, rest, lengths, strict=True):
+        whole = (head + more)[headers.PREFIX : headers.PREFIX + length]
+        found, told = headers.parse(whole, file=file, size=sizes[file])
+        tensors += found
+        metadata = {**told, **metadata}
+        if len(tensors) > headers.MODEL_TENSORS:
+            raise BadWeights(f"The model has over {headers.MODEL_TENSORS:,} tensors: more than are taken.")
+    _once(tensors)
+    infos = tuple(FileInfo(file, sizes[file], _sha256(source, file)) for file in files)
+    return Schema("safetensors", tuple(tensors), metadata, infos)
+
+
+def _indexed(source: Source, layout: Layout) -> tuple[str, ...]:
+    """The shards that the index names (it lies beside them). Raises BadWeights."""
+    raw = source.small(layout.index, INDEX_BYTES)
+    try:
+        told = orjson.loads(raw)
+        named = sorted(set(told["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise BadWeights(f"{layout.index} is no index of shards.") from None
+    folder = layout.index[: layout.index.rfind("/") + 1]
+    files = tuple(f"{folder}{name}" for name in named if isinstance(name, str))
+    missing = [file for file in files if file not in source.files() or not file.endswith(".safetensors")]
+    if missing or not files:
+        raise BadWeights(f"{layout.index} names the shard {(missing or [''])[0][:100]!a}, which is not there.")
+    return files
+
+
+def _once(tensors: Sequence[Tensor]) -> None:
+    seen: set[str] = set()
+    for tensor in tensors:
+        if tensor.name in seen:
+            raise BadWeights(f"The tensor {tensor.name[:80]!a} is in two files ({tensor.file} is one).")
+        seen.add(tensor.name)
+
+
+def _sha256(source: Source, file: str) -> str:
+    digest = source.digest(file)
+    return digest.removeprefix("sha256:") if digest.startswith("sha256:") else ""
+
+
+def _gguf_schema(source: Source, files: Sequence[str], heads: Sequence[bytes]) -> Schema:
+    sizes = source.files()
+    tensors: list[Tensor] = []
+    metadata: dict[str, str] = {}
+    for file, head in zip(files, heads, strict=True):
+        found = gguf.read_header(file, sizes[file], head, lambda start, end, file=file: source.read(file, start, end))  # type: ignore[misc]
+        tensors += found.tensors
+        metadata = {**found.metadata, **metadata}
+    _once(tensors)
+    infos = tuple(FileInfo(file, sizes[file], _sha256(source, file)) for file in files)
+    return Schema("gguf", tuple(tensors), metadata, infos)
+
+
+class Weights:
+    """A model's weights. Nothing is read before it is asked for; what one call asks for is fetched together."""
+
+    def __init__(self, source: Source, schema: Schema, adapter: AdapterFacts | None = None) -> None:
+        self.source = source
+        self.schema = schema
+        self._adapter = adapter
+
+    @property
+    def bytes_read(self) -> int:
+        """All that the source has read so far, headers and lists included."""
+        return self.source.bytes_read
+
+    @property
+    def adapter(self) -> AdapterFacts | None:
+        """An adapter's facts, from its configuration where it has one; None for a whole model."""
+        if self._adapter is None and self.schema.is_adapter:
+            self._adapter = _adapter_facts(self.source, self.schema)
+        return self._adapter
+
+    def tensor(self, name: str) -> Floats:
+        """The whole tensor in its shape. Raises BadRequest for a name that is not there."""
+        return self.many([(name, None)])[0].reshape(self._named(name).shape)
+
+    def rows(self, name: str, indices: Sequence[int]) -> Floats:
+        """Rows of the first axis: [len(indices), the other sides multiplied]. Raises BadRequest."""
+        return self.many([(name, indices)])[0]
+
+    def raw(self, name: str) -> tuple[bytes, str]:
+        """(the tensor's bytes as they are stored, its dtype)."""
+        tensor = self._named(name)
+        return self.source.read(tensor.file, tensor.start, tensor.end), tensor.dtype
+
+    def many(self, wanted: Sequence[Wanted]) -> list[Floats]:
+        """Several tensors, or rows of them, in one go: near ranges together, several requests under way.
+
+        ``wanted`` holds (name, row indices or None for all). Each answer is float32 [rows, prod(shape[1:])]; of a
+        whole tensor it has shape[0] rows (a scalar: [1, 1]). Raises BadRequest, BadWeights, TooLarge.
+        """
+        spans: list[Span] = []
+        plans: list[tuple[Tensor, int, int, int]] = []  # tensor, rows, width, how many spans
+        floats = 0
+        for name, indices in wanted:
+            tensor = self._named(name)
+            height, width = (tensor.shape[0], prod(tensor.shape[1:])) if tensor.shape else (1, 1)
+            stride = _row_bytes(tensor, height, width)
+            runs = [(0, height)] if indices is None or stride is None else _runs(indices, height, name)
+            spans += [
+                Span(tensor.file, tensor.start + first * (stride or 0), tensor.start + last * stride)
+                if stride is not None
+                else Span(tensor.file, tensor.start, tensor.end)
+                for first, last in runs
+            ]
+            plans.append((tensor, height, width, len(runs)))
+            floats += 4 * width * sum(last - first for first, last in runs)
+        if floats > ROWS_BYTES:
+            raise TooLarge(f"{floats:,} bytes of numbers were asked for at once; at most {ROWS_BYTES:,} are given.")
+        bodies = self.source.read_many(spans)
+        found: list[Floats] = []
+        at = 0
+        for (tensor, height, width, count), (_, indices) in zip(plans, wanted, strict=True):
+            pieces = [_decoded(tensor, body).reshape(-1, width) for body in bodies[at : at + count]]
+            at += count
+            whole = np.concatenate(pieces) if len(pieces) != 1 else pieces[0]
+            if indices is not None:
+                picked = list(indices)
+                if whole.shape[0] == height and count == 1 and not _in_order(picked, height):
+                    whole = whole[picked]
+                elif whole.shape[0] != height or count != 1:
+                    place = {row: i for i, row in enumerate(_rows_of(_runs(picked, height, tensor.name)))}
+                    whole = whole[[place[row] for row in picked]]
+            found.append(whole)
+        return found
+
+    def updates(self, layers: Sequence[str] | None = None) -> dict[str, LowRank]:
+        """What an adapter adds to each layer (or to those that are named). {} for a whole model."""
+        facts = self.adapter
+        if facts is None:
+            return {}
+        found = adapters.pairs(self.schema)
+        if layers is not None:
+            found = {layer: found[layer] for layer in layers if layer in found}
+        wanted: list[Wanted] = []
+        for pair in found.values():
+            wanted += [(pair.a.name, None), (pair.b.name, None)]
+            if pair.alpha is not None:
+                wanted.append((pair.alpha.name, None))
+        answers = iter(self.many(wanted))
+        updates: dict[str, LowRank] = {}
+        for layer, pair in found.items():
+            a, b = next(answers).reshape(pair.rank, -1), next(answers)
+            b = b.reshape(-1, pair.rank)
+            alpha = float(next(answers).reshape(-1)[0]) if pair.alpha is not None else None
+            scale = adapters.scale_of(layer, pair.rank, facts, alpha)
+            if pair.embedding:  # kept as for a layer that looks up columns
+                a, b = np.ascontiguousarray(b.T), np.ascontiguousarray(a.T)
+            updates[layer] = LowRank(b, a, scale, facts.fan_in_fan_out and not pair.embedding)
+        return updates
+
+    def _named(self, name: str) -> Tensor:
+        try:
+            return self.schema.by_name[name]
+        except KeyError:
+            raise BadRequest(f"The model has no tensor {name[:100]!a}.") from None
+
+
+def _row_bytes(tensor: Tensor, height: int, width: int) -> int | None:
+    """Bytes of one row; None where rows don't begin at whole bytes."""
+    if height == 0 or tensor.size % height:
+        return None
+    if gguf.is_kind(tensor.dtype):
+        return gguf.row_bytes(tensor.dtype, width) if len(tensor.shape) > 1 else None
+    try:
+        return nbytes(tensor.dtype, width)
+    except BadWeights:
+        return None
+
+
+def _decoded(tensor: Tensor, body: bytes) -> Floats:
+    if gguf.is_kind(tensor.dtype):
+        return gguf.dequantized(tensor.dtype, body)
+    return as_float32(tensor.dtype, body)
+
+
+def _runs(indices: Sequence[int], height: int, name: str) -> list[tuple[int, int]]:
+    """Neighbouring rows as (first, last + 1), sorted."""
+    runs: list[tuple[int, int]] = []
+    for row in sorted({int(index) for index in indices}):
+        if not 0 <= row < height:
+            raise BadRequest(f"{name[:100]!a} has {height:,} rows; there is no row {row}.")
+        if runs and runs[-1][1] == row:
+            runs[-1] = (runs[-1][0], row + 1)
+        else:
+            runs.append((row, row + 1))
+    return runs
+
+
+def _rows_of(runs: Sequence[tuple[int, int]]) -> list[int]:
+    return [row for first, last in runs for row in range(first, last)]
+
+
+def _in_order(indices: Sequence[int], height: int) -> bool:
+    return len(indices) == height and all(i == index for i, index in enumerate(indices))
+
+
+def _adapter_facts(source: Source, schema: Schema) -> AdapterFacts:
+    """From adapter_config.json beside the weights; from the tensors where there is none."""
+    folder = schema.files[0].name.rpartition("/")[0] if schema.files else ""
+    config = f"{folder}/adapter_config.json" if folder else "adapter_config.json"
+    if config not in source.files():
+        return adapters.facts_from(schema)
+    try:
+        told: Any = orjson.loads(source.small(config, adapters.CONFIG_BYTES))
+    except ValueError:
+        raise BadWeights(f"{config} is no JSON.") from None
+    if not isinstance(told, dict):
+        raise BadWeights(f"{config} is no JSON object.")
+    return adapters.facts_of(told)
+
+
+__all__ = ["LowRank", "Weights", "open_weights", "read_layout", "read_schema"]
