@@ -114,13 +114,13 @@ class _Reader:
     def run(self) -> Header:
         if bytes(self._bytes(4)) != MAGIC:
             raise self._wrong("does not begin as GGUF does")
-        version = self._number("I")
+        version = self._unpack("I")
         if version not in VERSIONS:
             swapped = int.from_bytes(version.to_bytes(4, "big"), "little") in VERSIONS
             raise self._wrong(
                 "is big-endian, which is not read" if swapped else f"is of version {version}; 2 and 3 are read"
             )
-        tensors, pairs = self._number("Q"), self._number("Q")
+        tensors, pairs = self._unpack("Q"), self._unpack("Q")
         if tensors > TENSORS or pairs > PAIRS:
             raise self._wrong(
                 f"announces {tensors:,} tensors and {pairs:,} entries; {TENSORS:,} and {PAIRS:,} are read"
@@ -138,7 +138,7 @@ class _Reader:
 
     # --- key-value pairs --------------------------------------------------------------------------------------------
     def _pair(self, key: str) -> None:
-        kind = self._number("I")
+        kind = self._unpack("I")
         if kind == _ARRAY:
             told = self._array(key)
         elif kind == _STRING:
@@ -147,7 +147,7 @@ class _Reader:
                 self.header.chat_template = text
             told = text[:METADATA_KEPT]
         elif kind in _SCALARS:
-            told = str(self._number(_SCALARS[kind]))
+            told = str(self._unpack(_SCALARS[kind]))
             if key == "general.alignment":
                 self.alignment = int(told) if told.isdecimal() else 0
                 if self.alignment not in (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536):
@@ -158,7 +158,7 @@ class _Reader:
             self.header.metadata[_clean(key[:NAME])] = _clean(told)
 
     def _array(self, key: str) -> str:
-        kind, count = self._number("I"), self._number("Q")
+        kind, count = self._unpack("I"), self._unpack("Q")
         if kind in _SCALARS:
             self._skip(count * struct.calcsize("<" + _SCALARS[kind]))
         elif kind == _STRING:
@@ -175,7 +175,7 @@ class _Reader:
 
     def _skip_strings(self, count: int) -> list[str]:
         for _ in range(count):
-            self._skip(self._number("Q"))
+            self._skip(self._unpack("Q"))
         return []
 
     # --- tensors ----------------------------------------------------------------------------------------------------
@@ -189,12 +189,12 @@ class _Reader:
             if name in names:
                 raise self._wrong(f"names the tensor {name[:80]!a} twice")
             names.add(name)
-            rank = self._number("I")
+            rank = self._unpack("I")
             if rank > 8:
                 raise self._wrong(f"gives {name[:80]!a} the rank {rank:,}")
-            shape = tuple(self._number("Q") for _ in range(rank))[::-1]
+            shape = tuple(self._unpack("Q") for _ in range(rank))[::-1]
             check_shape(name, shape, self.file)
-            number, offset = self._number("I"), self._number("Q")
+            number, offset = self._unpack("I"), self._unpack("Q")
             if number not in KINDS:
                 raise self._wrong(f"gives {name[:80]!a} the unknown kind {number}")
             kind, block, size = KINDS[number]
@@ -241,7 +241,7 @@ class _Reader:
         self.at += count
         return bytes(self.data[self.at - count : self.at])
 
-    def _number(self, form: str) -> Any:
+    def _unpack(self, form: str) -> Any:
         size = struct.calcsize("<" + form)
         self._need(size)
         (value,) = struct.unpack_from("<" + form, self.data, self.at)
@@ -249,7 +249,7 @@ class _Reader:
         return value
 
     def _string(self) -> str:
-        raw = self._bytes(self._number("Q"))
+        raw = self._bytes(self._unpack("Q"))
         return bytes(raw).decode("utf-8", "surrogateescape")
 
     def _wrong(self, what: str) -> BadWeights:
