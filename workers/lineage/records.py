@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
@@ -165,3 +166,66 @@ class Stand(NamedTuple):
     root: int
     depth: int
     descendants: int
+
+
+# --- what the weights say -------------------------------------------------------------------------------------------
+class Standing(StrEnum):
+    """What the weights say of a declared edge."""
+
+    CONFIRMED = "confirmed"
+    CONTRADICTED = "contradicted"
+    CANNOT_TELL = "cannot_tell"
+
+
+class Kinship(StrEnum):
+    """How two models are related, as read from their weights."""
+
+    SAME_WEIGHTS = "same_weights"
+    QUANTIZED = "quantized"
+    ADAPTER = "adapter"
+    FINETUNE = "finetune"
+    MERGE = "merge"
+    UNRELATED = "unrelated"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLikeness:
+    """One bar of the picture: a layer, its similarity to the parent's (-1 to 1), and its relative change."""
+
+    label: str
+    similarity: float
+    change: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the weights say of one edge: ``reason`` is a stable code (``hubapp.lineage.weighed`` has the words),
+    ``figures`` what was measured, ``likelier`` the key of a model that is nearer to the child than the parent, ""
+    where there is none; ``kinship`` is None where none could be read.
+    """
+
+    verdict: Standing
+    kinship: Kinship | None
+    reason: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+    layers: tuple[LayerLikeness, ...] = ()
+    likelier: str = ""
+    version: int = 0
+
+    def but(
+        self,
+        verdict: Standing,
+        reason: str,
+        figures: Mapping[str, float],
+        likelier: str = "",
+        kinship: Kinship | None = None,
+    ) -> Verdict:
+        """The same comparison, judged otherwise."""
+        return replace(
+            self,
+            verdict=verdict,
+            reason=reason,
+            figures=dict(figures),
+            likelier=likelier or self.likelier,
+            kinship=kinship or self.kinship,
+        )
