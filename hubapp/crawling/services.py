@@ -23,6 +23,7 @@ from hubapp.jobs import services as jobs
 from hubapp.jobs.models import Job
 from hubapp.lineage import services as lineage
 from hubapp.searching import services as searching
+from hubapp.weights import services as weights
 from workers.crawling.records import CardFacts, Rejected, RepoFacts
 from workers.errors import BadRequest
 from workers.lineage.records import Source
@@ -244,6 +245,8 @@ def complete(*, job_id: int) -> None:
     searching.wake()
     if settings.HUB_CARDS:
         read_cards()
+    if settings.READ_WEIGHTS:
+        weights.ask(scope="all", onward=True)
 
 
 def reconcile(*, crawl: Crawl, by: AbstractBaseUser | None = None) -> Job:

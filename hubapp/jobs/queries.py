@@ -77,7 +77,11 @@ def title_of(job: Job) -> str:
 
 def label_of(job: Job) -> str:
     """The job in words: its kind's title and what it was asked for."""
-    asked = [str(value) for name, value in job.params.items() if name != "endpoint" and value not in ("", None)]
+    asked = [
+        str(value)
+        for name, value in job.params.items()
+        if name not in ("endpoint", "repo") and value not in ("", None) and not isinstance(value, bool)
+    ]
     return f"{title_of(job)}: {' '.join(asked)}" if asked else title_of(job)
 
 

@@ -13,13 +13,14 @@ from hubapp.jobs.readonly import LargeTableAdmin
 from hubapp.searching import queries
 from hubapp.searching.models import Word
 from hubapp.searching.query import LIMIT_MAX, Query
+from hubapp.weights.admin import ReadsWeights
 from workers.errors import RootstockError
 
 FOUND_MAX = 5 * LIMIT_MAX  # of a search's results in the admin, the most popular ones
 
 
 @admin.register(Repo)
-class RepoAdmin(CatalogRepoAdmin):
+class RepoAdmin(ReadsWeights, CatalogRepoAdmin):
     """Facts of each repo; the search is that of the pages."""
 
     search_fields = ("name",)

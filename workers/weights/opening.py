@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -40,15 +40,18 @@ def read_schema(source: Source) -> Schema:
     return read_layout(source, layout)
 
 
-def read_layout(source: Source, layout: Layout) -> Schema:
-    """Read the headers of the files that were chosen. Raises BadWeights, and what the source raises."""
+def read_layout(source: Source, layout: Layout, *, on_gguf: Callable[[gguf.Header], None] | None = None) -> Schema:
+    """Read the headers of the files that were chosen. ``on_gguf`` is given each GGUF header with its tokenizer's lists.
+
+    Raises BadWeights, and what the source raises.
+    """
     sizes = source.files()
     files = layout.files
     if layout.index:
         files = _indexed(source, layout)
     heads = source.read_many([Span(file, 0, min(SPECULATIVE, sizes[file])) for file in files])
     if layout.format == "gguf":
-        return _gguf_schema(source, files, heads)
+        return _gguf_schema(source, files, heads, on_gguf)
     lengths = [
         headers.header_length(head, file=file, size=sizes[file]) for file, head in zip(files, heads, strict=True)
     ]
@@ -103,17 +106,25 @@ def _sha256(source: Source, file: str) -> str:
     return digest.removeprefix("sha256:") if digest.startswith("sha256:") else ""
 
 
-def _gguf_schema(source: Source, files: Sequence[str], heads: Sequence[bytes]) -> Schema:
+def _gguf_schema(
+    source: Source, files: Sequence[str], heads: Sequence[bytes], told: Callable[[gguf.Header], None] | None
+) -> Schema:
     sizes = source.files()
     tensors: list[Tensor] = []
     metadata: dict[str, str] = {}
     for file, head in zip(files, heads, strict=True):
-        found = gguf.read_header(file, sizes[file], head, lambda start, end, file=file: source.read(file, start, end))  # type: ignore[misc]
+        found = gguf.read_header(file, sizes[file], head, _more(source, file), arrays=told is not None)
+        if told is not None:
+            told(found)
         tensors += found.tensors
         metadata = {**found.metadata, **metadata}
     _once(tensors)
     infos = tuple(FileInfo(file, sizes[file], _sha256(source, file)) for file in files)
     return Schema("gguf", tuple(tensors), metadata, infos)
+
+
+def _more(source: Source, file: str) -> gguf.More:
+    return lambda start, end: source.read(file, start, end)
 
 
 class Weights:
@@ -155,40 +166,12 @@ class Weights:
         ``wanted`` holds (name, row indices or None for all). Each answer is float32 [rows, prod(shape[1:])]; of a
         whole tensor it has shape[0] rows (a scalar: [1, 1]). Raises BadRequest, BadWeights, TooLarge.
         """
-        spans: list[Span] = []
-        plans: list[tuple[Tensor, int, int, int]] = []  # tensor, rows, width, how many spans
-        floats = 0
-        for name, indices in wanted:
-            tensor = self._named(name)
-            height, width = (tensor.shape[0], prod(tensor.shape[1:])) if tensor.shape else (1, 1)
-            stride = _row_bytes(tensor, height, width)
-            runs = [(0, height)] if indices is None or stride is None else _runs(indices, height, name)
-            spans += [
-                Span(tensor.file, tensor.start + first * (stride or 0), tensor.start + last * stride)
-                if stride is not None
-                else Span(tensor.file, tensor.start, tensor.end)
-                for first, last in runs
-            ]
-            plans.append((tensor, height, width, len(runs)))
-            floats += 4 * width * sum(last - first for first, last in runs)
+        plans = [_plan(self._named(name), indices) for name, indices in wanted]
+        floats = sum(4 * plan.width * (last - first) for plan in plans for first, last in plan.runs)
         if floats > ROWS_BYTES:
             raise TooLarge(f"{floats:,} bytes of numbers were asked for at once; at most {ROWS_BYTES:,} are given.")
-        bodies = self.source.read_many(spans)
-        found: list[Floats] = []
-        at = 0
-        for (tensor, height, width, count), (_, indices) in zip(plans, wanted, strict=True):
-            pieces = [_decoded(tensor, body).reshape(-1, width) for body in bodies[at : at + count]]
-            at += count
-            whole = np.concatenate(pieces) if len(pieces) != 1 else pieces[0]
-            if indices is not None:
-                picked = list(indices)
-                if whole.shape[0] == height and count == 1 and not _in_order(picked, height):
-                    whole = whole[picked]
-                elif whole.shape[0] != height or count != 1:
-                    place = {row: i for i, row in enumerate(_rows_of(_runs(picked, height, tensor.name)))}
-                    whole = whole[[place[row] for row in picked]]
-            found.append(whole)
-        return found
+        bodies = iter(self.source.read_many([span for plan in plans for span in plan.spans]))
+        return [_numbers(plan, [next(bodies) for _ in plan.spans]) for plan in plans]
 
     def updates(self, layers: Sequence[str] | None = None) -> dict[str, LowRank]:
         """What an adapter adds to each layer (or to those that are named). {} for a whole model."""
@@ -222,12 +205,48 @@ class Weights:
             raise BadRequest(f"The model has no tensor {name[:100]!a}.") from None
 
 
+class _Plan(NamedTuple):
+    """How rows of one tensor are had: as runs of neighbouring rows, each one range, then put in the order asked for."""
+
+    tensor: Tensor
+    width: int
+    runs: list[tuple[int, int]]
+    spans: list[Span]
+    order: list[int] | None  # places among the rows of all runs; None: as they come
+
+
+def _plan(tensor: Tensor, indices: Sequence[int] | None) -> _Plan:
+    height, width = (tensor.shape[0], prod(tensor.shape[1:])) if tensor.shape else (1, 1)
+    runs = [(0, height)] if indices is None else _runs(indices, height, tensor.name)
+    rows = [row for first, last in runs for row in range(first, last)] if indices is not None else []
+    place = {row: i for i, row in enumerate(rows)}
+    order = None if indices is None or list(indices) == rows else [place[int(row)] for row in indices]
+    stride = _row_bytes(tensor, height, width)
+    if stride is None:  # rows don't begin at whole bytes: the whole tensor is read
+        order = order if indices is None else [int(row) for row in indices]
+        return _Plan(tensor, width, [(0, height)], [Span(tensor.file, tensor.start, tensor.end)], order)
+    start = tensor.start
+    spans = [Span(tensor.file, start + first * stride, start + last * stride) for first, last in runs]
+    return _Plan(tensor, width, runs, spans, order)
+
+
+def _numbers(plan: _Plan, bodies: Sequence[bytes]) -> Floats:
+    pieces = [
+        _decoded(plan.tensor, body).reshape(last - first, plan.width)
+        for (first, last), body in zip(plan.runs, bodies, strict=True)
+    ]
+    if not pieces:
+        return np.zeros((0, plan.width), dtype=np.float32)
+    whole = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    return whole if plan.order is None else whole[plan.order]
+
+
 def _row_bytes(tensor: Tensor, height: int, width: int) -> int | None:
     """Bytes of one row; None where rows don't begin at whole bytes."""
-    if height == 0 or tensor.size % height:
-        return None
     if gguf.is_kind(tensor.dtype):
         return gguf.row_bytes(tensor.dtype, width) if len(tensor.shape) > 1 else None
+    if height and tensor.size % height:
+        return None
     try:
         return nbytes(tensor.dtype, width)
     except BadWeights:
@@ -251,14 +270,6 @@ def _runs(indices: Sequence[int], height: int, name: str) -> list[tuple[int, int
         else:
             runs.append((row, row + 1))
     return runs
-
-
-def _rows_of(runs: Sequence[tuple[int, int]]) -> list[int]:
-    return [row for first, last in runs for row in range(first, last)]
-
-
-def _in_order(indices: Sequence[int], height: int) -> bool:
-    return len(indices) == height and all(i == index for i, index in enumerate(indices))
 
 
 def _adapter_facts(source: Source, schema: Schema) -> AdapterFacts:

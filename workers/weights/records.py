@@ -202,6 +202,7 @@ class TokenizerFacts:
     size: int = 0  # tokens, added ones included
     vocabulary_hash: str = ""
     tokens_hash: str = ""
+    core_hash: str = ""  # token → id of the vocabulary without added tokens
     merges_hash: str = ""  # of a BPE's merge rules
     pipeline_hash: str = ""  # normalizer, pre-tokenizer, post-processor, decoder
     largest_id: int = -1
@@ -275,6 +276,7 @@ class Inspection:
     requests: int = 0
     code: str = ""  # the error's, where one was met
     oddities: tuple[str, ...] = ()  # what could not be read beside the weights, and why
+    tokenizer_print: str = ""  # digest of the tokenizer's files: who has the same one has the same tokenizer
 
 
 def _fields(cls: type[TokenizerFacts | AdapterFacts], stored: Mapping[str, Any]) -> dict[str, Any]:
