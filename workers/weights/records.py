@@ -206,7 +206,7 @@ class TokenizerFacts:
     merges_hash: str = ""  # of a BPE's merge rules
     pipeline_hash: str = ""  # normalizer, pre-tokenizer, post-processor, decoder
     largest_id: int = -1
-    added: dict[str, int] = field(default_factory=dict)  # tokens beside the vocabulary, at most 2,000
+    added: dict[str, int] = field(default_factory=dict)  # added tokens, special ones among them; at most 2,000
     special: dict[str, str] = field(default_factory=dict)  # role ("bos_token", "eos_token", …) → token
     special_ids: dict[str, int] = field(default_factory=dict)  # role → id, where the vocabulary has it
     chat_template_hash: str = ""

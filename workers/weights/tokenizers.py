@@ -168,7 +168,6 @@ def _digested(
     for rule in merges:
         some = True
         rules.update(rule.encode("utf-8", "surrogatepass") + b"\n")
-    beside = {token: number for token, number in added.items() if vocabulary.get(token) != number}
     facts = TokenizerFacts(
         kind=kind,
         size=len(ids),
@@ -177,7 +176,7 @@ def _digested(
         core_hash=_hash(f"{number}\t{token}" for token, number in sorted(vocabulary.items())),
         merges_hash=rules.hexdigest()[:32] if some else "",
         largest_id=max(ids.values(), default=-1),
-        added=dict(sorted(((t[:200], n) for t, n in beside.items()), key=lambda item: item[1])[:ADDED]),
+        added=dict(sorted(((t[:200], n) for t, n in added.items()), key=lambda item: item[1])[:ADDED]),
         pairs=_smallest(f"{number}\t{token}" for token, number in ids.items()),
         tokens=_smallest(ids),
     )
