@@ -232,7 +232,7 @@ class HubClient:
         for left in range(TRIES - 1, -1, -1):
             try:
                 return attempt()
-            except (RateLimited, CursorExpired, RepoMissing, RepoGated, RepoDisabled, HostRefused):
+            except (RateLimited, CursorExpired, RepoMissing, RepoGated, RepoDisabled):
                 raise
             except RemoteError:
                 if not left or (bucket and not self.gate.borrow(bucket)):
