@@ -76,7 +76,7 @@ class Temperature:
         return softmax(logits.astype(np.float64) / self.temperature_)
 
 
-def calibration_error(confidence: NDArray[np.floating], right: NDArray[np.generic], bins: int = BINS) -> float:
+def calibration_error(confidence: NDArray[np.floating], right: NDArray[np.bool_], bins: int = BINS) -> float:
     """Expected calibration error over bins of equal mass: the mean, by share, of |accuracy - confidence| in each.
 
     ``confidence [n]`` of the first guess, ``right [n]`` whether it was the truth. Bins of equal width would leave most

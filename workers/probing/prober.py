@@ -6,7 +6,7 @@ A method is fitted to a stack of models and their labels and then answers for ot
     probe.predict(others)              # [n] indices of labels; [n, labels] of 0/1 where models have several
     probe.predict_proba(others)        # float32 [n, labels]
     probe.embed(others)                # float32 [n, d], unit rows, comparable by dot product with ...
-    probe.map_text(embeddings)         # float32 [m, d], unit rows
+    probe.text_map_(text_embeddings)   # float32 [m, d], unit rows
 
 Parameters of the constructor stay as they were given; what is learned ends in ``_``. torch is imported on first use.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from workers.errors import BadInput
 from workers.probing.calibration import sigmoid, softmax
 from workers.probing.stacks import Floats, Stack
+from workers.probing.textmaps import TextMap
 
 Beat = Callable[[float], object]
 """Called often while fitting, with the share that is done; it may raise to stop."""
@@ -73,11 +74,10 @@ class Prober(ABC):
     def embed(self, stack: Stack) -> Floats:
         """``[n, d]``, unit rows."""
 
+    @property
     @abstractmethod
-    def map_text(self, texts: Floats) -> Floats:
-        """``[m, text dimensions]`` into the space of ``embed``; unit rows. Raises BadInput where it was fitted
-        without texts.
-        """
+    def text_map_(self) -> TextMap:
+        """From texts into the space of ``embed``. Raises BadInput where it was fitted without texts."""
 
     @abstractmethod
     def state(self) -> dict[str, NDArray[Any]]:
@@ -120,12 +120,6 @@ def checked(stack: Stack, labels: Labels, texts: Floats | None) -> tuple[Labels,
     return labels.astype(np.float32 if several else np.int64), count, several
 
 
-def unit(rows: NDArray[Any]) -> Floats:
-    """Rows of length one; zero stays zero."""
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.asarray(rows / np.maximum(norms, 1e-12), np.float32)
-
-
 def top1(logits: Floats, labels: Labels) -> float:
     """Share of models whose likeliest label is theirs (one of theirs, where they have several)."""
     first = logits.argmax(1)
@@ -157,7 +151,7 @@ def device() -> Any:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def heads(members: int, dim: int, classes: int, text_dim: int, temperature: float, generator: Any) -> Any:
+def heads(*, members: int, dim: int, classes: int, text_dim: int, temperature: float, generator: Any) -> Any:
     """The linear heads on an embedding ``[members, n, dim]``: for labels, and for text where ``text_dim`` > 0."""
     import torch
 
@@ -175,6 +169,7 @@ def heads(members: int, dim: int, classes: int, text_dim: int, temperature: floa
 
 def fit_network(
     body: Any,
+    *,
     inputs: Callable[[Any], tuple[Any, ...]],
     labels: Labels,
     texts: Floats | None,
@@ -193,7 +188,14 @@ def fit_network(
     functional = torch.nn.functional
     where = device()
     generator = torch.Generator().manual_seed(recipe.seed)
-    head = heads(members, recipe.dim, classes, 0 if texts is None else texts.shape[1], recipe.temperature, generator)
+    head = heads(
+        members=members,
+        dim=recipe.dim,
+        classes=classes,
+        text_dim=0 if texts is None else texts.shape[1],
+        temperature=recipe.temperature,
+        generator=generator,
+    )
     body.to(where)
     head.to(where)
     parameters = [*body.parameters(), *head.parameters()]
@@ -242,3 +244,23 @@ def fit_network(
             beat((epoch * rounds + start // recipe.batch + 1) / (recipe.epochs * rounds))
     body.eval()
     return head
+
+
+# --- keeping --------------------------------------------------------------------------------------------------------
+def packed(names: Iterable[str]) -> NDArray[np.uint8]:
+    """Names as an array of bytes."""
+    return np.frombuffer("\n".join(names).encode(), np.uint8)
+
+
+def unpacked(array: NDArray[Any]) -> tuple[str, ...]:
+    """The names again."""
+    return tuple(array.tobytes().decode().split("\n"))
+
+
+def load_modules(state: dict[str, NDArray[Any]], modules: dict[str, Any]) -> None:
+    """Give each module the arrays whose names begin with its prefix."""
+    import torch
+
+    for prefix, module in modules.items():
+        module.load_state_dict({k[len(prefix) :]: torch.tensor(v) for k, v in state.items() if k.startswith(prefix)})
+        module.to(device()).eval()

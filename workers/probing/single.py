@@ -9,8 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.errors import BadInput
-from workers.probing.prober import Beat, Labels, Prober, Recipe, checked, device, fit_network, heads, quiet, top1, unit
+from workers.probing.prober import (
+    Beat,
+    Labels,
+    Prober,
+    Recipe,
+    checked,
+    device,
+    fit_network,
+    heads,
+    load_modules,
+    packed,
+    quiet,
+    top1,
+    unpacked,
+)
 from workers.probing.stacks import Floats, Stack
+from workers.probing.textmaps import TextMap, unit
 
 CHUNK = 256  # models that go through a network at once
 SEARCH = 0.4  # of the time that a fit with a search for the layer takes, as shown
@@ -47,8 +62,10 @@ class NetworkProber(Prober):
 
     def _take_labels(self, stack: Stack, labels: Labels, texts: Floats | None) -> Labels:
         labels, self.classes_, self.several_ = checked(stack, labels, texts)
-        self.centre_ = None if texts is None else np.asarray(texts.mean(0), np.float32)
-        self.centred_ = None if texts is None else np.asarray(texts - self.centre_, np.float32)
+        self.centre_ = self.centred_ = None
+        if texts is not None:
+            self.centre_ = np.asarray(texts.mean(0), np.float32)
+            self.centred_ = np.asarray(texts - texts.mean(0), np.float32)
         return labels
 
     def _fit_members(self, stack: Stack, labels: Labels, epochs: int, beat: Beat) -> None:
@@ -67,13 +84,13 @@ class NetworkProber(Prober):
         self.body_ = self._body(torch.Generator().manual_seed(self.seed))
         self.heads_ = fit_network(
             self.body_,
-            lambda ids: tuple(part[:, ids] for part in data),
-            labels,
-            self.centred_,
-            self.classes_,
-            self.members_,
-            recipe,
-            beat,
+            inputs=lambda ids: tuple(part[:, ids] for part in data),
+            labels=labels,
+            texts=self.centred_,
+            classes=self.classes_,
+            members=self.members_,
+            recipe=recipe,
+            beat=beat,
         )
 
     def _embedding(self, stack: Stack) -> Any:
@@ -107,11 +124,12 @@ class NetworkProber(Prober):
         """See ``Prober.embed``."""
         return unit(self._embedding(stack)[0].cpu().numpy())
 
-    def map_text(self, texts: Floats) -> Floats:
-        """See ``Prober.map_text``."""
+    @property
+    def text_map_(self) -> TextMap:
+        """See ``Prober.text_map_``."""
         if self.centre_ is None:
             raise BadInput("This expert was fitted without texts: it can't be asked in words.")
-        return unit((texts - self.centre_) @ self.heads_.text[0].detach().cpu().numpy())
+        return TextMap(self.centre_, (self.heads_.text[0].detach().cpu().numpy(),), (1.0,))
 
     def state(self) -> dict[str, NDArray[Any]]:
         """See ``Prober.state``."""
@@ -132,12 +150,20 @@ class NetworkProber(Prober):
         generator = torch.Generator().manual_seed(self.seed)
         self.body_ = self._body(generator)
         text = 0 if self.centred_ is None else self.centred_.shape[1]
-        self.heads_ = heads(self.members_, self.dim, self.classes_, text, 0.05, generator)
-        for prefix, module in (("body.", self.body_), ("heads.", self.heads_)):
-            own = {k[len(prefix) :]: torch.as_tensor(v) for k, v in state.items() if k.startswith(prefix)}
-            module.load_state_dict(own)
-            module.to(device()).eval()
+        self.heads_ = heads(
+            members=self.members_,
+            dim=self.dim,
+            classes=self.classes_,
+            text_dim=text,
+            temperature=0.05,
+            generator=generator,
+        )
+        load_modules(state, {"body.": self.body_, "heads.": self.heads_})
         return self
+
+
+def _part(beat: Beat, at: float, size: float) -> Beat:
+    return lambda share: beat(at + size * share)
 
 
 class LayerProber(NetworkProber):
@@ -176,15 +202,15 @@ class LayerProber(NetworkProber):
         if self.layer is None and len(stack.layers) > 1:
             self._search(stack, labels, validation, lambda share: beat(SEARCH * share))
             began = SEARCH
-        self.layer_ = self.layer or max(self.search_ or {stack.names[0]: 0.0}, key=lambda name: self.search_.get(name, 0.0))
+        self.layer_ = self.layer or max(
+            self.search_ or {stack.names[0]: 0.0}, key=lambda name: self.search_.get(name, 0.0)
+        )
         self._fit_layers(
             stack.only([self.layer_]), labels, self.epochs, lambda share: beat(began + (1 - began) * share)
         )
         return self
 
-    def _search(
-        self, stack: Stack, labels: Labels, validation: tuple[Stack, Labels] | None, beat: Beat
-    ) -> None:
+    def _search(self, stack: Stack, labels: Labels, validation: tuple[Stack, Labels] | None, beat: Beat) -> None:
         if validation is None:
             order = np.random.default_rng(self.seed).permutation(len(stack))
             held, kept = order[: len(order) // 6], order[len(order) // 6 :]
@@ -196,9 +222,7 @@ class LayerProber(NetworkProber):
         done, total = 0, len(stack.layers)
         for names in groups.values():
             at, size = done / total, len(names) / total
-            self._fit_layers(
-                stack.only(names), labels, self.search_epochs, lambda share, at=at, size=size: beat(at + size * share)
-            )
+            self._fit_layers(stack.only(names), labels, self.search_epochs, _part(beat, at, size))
             scores = self._member_scores(validation[0].only(names))
             self.search_ |= {name: top1(each, validation[1]) for name, each in zip(names, scores, strict=True)}
             done += len(names)
@@ -237,13 +261,13 @@ class LayerProber(NetworkProber):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """See ``Prober.state``."""
-        more = {"shape": np.array(self.shape_), "scales": self.scales_, "layer": np.frombuffer(self.layer_.encode(), np.uint8)}
+        more = {"shape": np.array(self.shape_), "scales": self.scales_, "layer": packed([self.layer_])}
         return super().state() | more
 
     def restore(self, state: dict[str, NDArray[Any]]) -> Self:
         """See ``Prober.restore``."""
         self.shape_ = (int(state["shape"][0]), int(state["shape"][1]))
         self.scales_ = state["scales"]
-        self.layer_ = state["layer"].tobytes().decode()
+        self.layer_ = unpacked(state["layer"])[0]
         self.search_ = {}
         return super().restore(state)

@@ -136,11 +136,11 @@ def _joined(layers: Sequence[Layer]) -> Layer:
         return Layer(name, full=np.concatenate([layer.dense() for layer in layers]))
     factors = [layer.factors for layer in layers]
     rank = max(a.shape[1] for _, a in factors)
-    b = np.concatenate([_padded(b, 2, rank) for b, _ in factors])
-    return Layer(name, b=b, a=np.concatenate([_padded(a, 1, rank) for _, a in factors]))
+    b = np.concatenate([padded(b, 2, rank) for b, _ in factors])
+    return Layer(name, b=b, a=np.concatenate([padded(a, 1, rank) for _, a in factors]))
 
 
-def _padded(array: Floats, axis: int, size: int) -> Floats:
+def padded(array: Floats, axis: int, size: int) -> Floats:
     """With zeros up to ``size``: factors of a smaller rank, their product unchanged."""
     if array.shape[axis] == size:
         return array
@@ -194,9 +194,7 @@ def _layer(name: str, models: Sequence[Weights]) -> Layer:
         updates = [value if value is not None else _zero(out, inner) for value in given]
         if not all(isinstance(value, Update) for value in updates):
             raise BadInput(f"Layer {name}: adapters and full weights can't be stacked together.")
-        return _checked(
-            _joined([Layer(name, b=_one(u.b), a=_one(u.a)) for u in updates if isinstance(u, Update)])
-        )
+        return _checked(_joined([Layer(name, b=_one(u.b), a=_one(u.a)) for u in updates if isinstance(u, Update)]))
     if any(value is None for value in given):
         raise BadInput(f"Layer {name}: {sum(value is None for value in given)} of {len(models)} models lack it.")
     return _checked(Layer(name, full=np.stack([matrix(value) for value in given])))
@@ -213,7 +211,7 @@ def _one(array: Floats) -> Floats:
 def _checked(layer: Layer) -> Layer:
     parts = [layer.full] if layer.full is not None else list(layer.factors)
     for part in parts:
-        finite = np.isfinite(part).all(axis=(1, 2))  # type: ignore[union-attr]
+        finite = np.isfinite(part).all(axis=(1, 2))
         if not finite.all():
             bad = int(np.flatnonzero(~finite)[0])
             raise BadInput(f"Layer {layer.name} of model {bad} holds NaN or Inf: leave that model out.")

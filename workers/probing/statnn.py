@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.probing.prober import Beat, Labels, device, quiet
+from workers.probing.prober import Beat, Labels, device, packed, quiet, unpacked
 from workers.probing.single import NetworkProber
 from workers.probing.stacks import Floats, Stack
 
@@ -92,13 +92,13 @@ class StatNN(NetworkProber):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """See ``Prober.state``."""
-        names = np.frombuffer("\n".join(self.layers).encode(), np.uint8)
+        names = packed(self.layers)
         return super().state() | {"mean": self.mean_, "spread": self.spread_, "layers": names}
 
     def restore(self, state: dict[str, NDArray[Any]]) -> Self:
         """See ``Prober.restore``."""
         self.mean_, self.spread_ = state["mean"], state["spread"]
-        self.layers = tuple(state["layers"].tobytes().decode().split("\n"))
+        self.layers = unpacked(state["layers"])
         return super().restore(state)
 
 
