@@ -34,8 +34,8 @@ class Change:
 
     ``stands`` are new or differing nodes; ``counts`` the children by relation of all that were counted, all new nodes
     among them; ``gone`` are repos without any edge left; ``flags`` maps an edge's key to (primary, closes) where they
-    differ; ``findings`` maps every repo that was looked at to the placing findings that it has now; of those ``beside`` only
-    their being quantized twice was looked at.
+    differ; ``findings`` maps every repo that was looked at to the placing findings that it has now; of those ``beside``
+    only their being quantized twice was looked at.
     """
 
     stands: dict[int, Stand] = field(default_factory=dict)
