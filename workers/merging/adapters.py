@@ -250,7 +250,7 @@ def _shapes(candidates: Sequence[Candidate]) -> list[Fault]:
     for layer in sorted(common):
         sides = {name: each[layer] for name, each in layers.items() if all(each[layer])}
         if differ(sides):
-            told = {name: f"{out}×{into}" for name, (out, into) in sides.items()}
+            told = {name: f"{out} by {into}" for name, (out, into) in sides.items()}
             return [
                 Fault(
                     "adapter.shape",
@@ -298,8 +298,7 @@ def _differences(adapters: Mapping[str, AdapterFacts]) -> list[Fault]:
             "adapter.targets",
             "set of layers that are changed",
             {n: ", ".join(sorted(a.targets)) for n, a in adapters.items() if a.targets},
-            "Layers that only one changes are taken over as they are: give that one its full weight, or the mean "
-            "halves it.",
+            "Layers that only one changes are taken over as they are; a mean with the others' nothing halves them.",
         ),
         (
             "adapter.variant",

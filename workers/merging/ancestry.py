@@ -106,30 +106,34 @@ def _odd(sampling: Sampling) -> list[Fault]:
             if count:
                 by_model.setdefault(each.model, []).append((each.tensor, count))
         for model, tensors in by_model.items():
-            total = sum(count for _, count in tensors)
-            where = listed(tensor for tensor, _ in tensors)
-            amount = "" if attribute == "zero" else f"{total:,} times "
-            faults.append(
-                Fault(
-                    code,
-                    Level.MEND,
-                    f"{short(model)} holds {words}: {amount}in {where}; {_share(sampling)}. "
-                    + ("A layer that was lost looks like that." if attribute == "zero" else "One is enough: every mean with "
-                       "it is broken as well, and mergekit writes it without a word."),
-                    "Fetch the file again and compare its hash; where it is the same, the training broke: take an "
-                    "earlier "
-                    "checkpoint, or leave the model out.",
-                    compared=tuple((tensor, f"{count:,}" if attribute != "zero" else "all zero") for tensor, count in tensors[:12]),
-                    models=(model,),
-                    mergekit="silent",
-                )
-            )  # fmt: skip
+            faults.append(_broken(code, words, model, tensors, sampling))
     return faults
+
+
+def _broken(code: str, words: str, model: str, tensors: Sequence[tuple[str, int]], sampling: Sampling) -> Fault:
+    zeros = code == "weights.zero"
+    amount = "" if zeros else f"{sum(count for _, count in tensors):,} times "
+    why = (
+        "A layer that was lost looks like that."
+        if zeros
+        else "One is enough: every mean with it is broken as well, and mergekit writes it without a word."
+    )
+    where = listed(tensor for tensor, _ in tensors)
+    return Fault(
+        code,
+        Level.MEND,
+        f"{short(model)} holds {words}: {amount}in {where}; {_share(sampling)}. {why}",
+        "Fetch the file again and compare its hash; where it is the same, the training broke: take an earlier "
+        "checkpoint, or leave the model out.",
+        compared=tuple((tensor, "all zero" if zeros else f"{count:,}") for tensor, count in tensors[:12]),
+        models=(model,),
+        mergekit="silent",
+    )
 
 
 def _strangers(sampling: Sampling, nearest: str) -> list[Fault]:
     """Models of one shape that were not trained from one set of weights."""
-    apart = [pair for pair in sampling.pairs if pair.weights < UNRELATED]
+    apart = [pair for pair in sampling.pairs if pair.weights is not None and pair.weights < UNRELATED]
     if apart:
         told = tuple((f"{short(p.a)} and {short(p.b)}", f"cosine {p.weights:.2f}") for p in sampling.pairs)
         counts = {name: sum(name in (p.a, p.b) for p in apart) for name in sampling.models}
@@ -153,7 +157,7 @@ def _strangers(sampling: Sampling, nearest: str) -> list[Fault]:
                 mergekit="silent",
             )
         ]
-    distant = [pair for pair in sampling.pairs if pair.weights < RELATED]
+    distant = [pair for pair in sampling.pairs if pair.weights is not None and pair.weights < RELATED]
     if distant:
         return [
             Fault(
@@ -194,70 +198,70 @@ def _idle(sampling: Sampling | None) -> list[Fault]:
 def _base(
     candidates: Sequence[Candidate], base: str, sampling: Sampling | None, nearest: str, *, asked: bool
 ) -> list[Fault]:
-    known = sampling is not None and sampling.base.lower() == base.lower()
-    better = better_base(sampling) if known and sampling is not None else ""
-    if known and sampling is not None:
-        strange = {name: value for name, value in sampling.base_cosines.items() if value < UNRELATED}
-        if strange:
-            right = better or (nearest if nearest.lower() != base.lower() else "")
-            return [
-                Fault(
-                    "base.unrelated",
-                    Level.MEND,
-                    f"{short(base)} is not the base of {names_of(list(strange))}: the same shapes, but a median cosine "
-                    "of "
-                    f"{min(strange.values()):.2f}; {_share(sampling)}. Differences to it hold the whole of both "
-                    "models.",
-                    f"Take {right} as base." if right else "Take the model that they were trained from as base, or a method "
-                    "without one (linear).",
-                    compared=tuple((name, f"cosine {value:.2f} with "
-                    f"{short(base)}") for name, value in sampling.base_cosines.items()),
-                    models=(base,),
-                    mergekit="silent",
-                )
-            ]  # fmt: skip
-        if better:
-            figures = sampling.bases[better]
-            return [
-                Fault(
-                    "base.wrong",
-                    Level.MEND if asked else Level.NOTE,
-                    f"{short(base)} is not the nearest base: the models lie "
-                    f"{_distances({n: v[1] for n, v in figures.items()})} from {better}, and "
-                    f"{_distances(sampling.changes)} from it (relative distance).",
-                    f"Take {better} as base: differences to {short(base)} all hold the way between the two as well, "
-                    "which "
-                    "would be added once for each model.",
-                    compared=(
-                        (base, _distances(sampling.changes)),
-                        (better, _distances({n: v[1] for n, v in figures.items()})),
-                    ),
-                    models=(base, better),
-                    mergekit="silent",
-                )
-            ]
-        if asked and nearest and nearest.lower() != base.lower() and not sampling.bases.get(nearest):
-            return _declared(candidates, base, nearest)
-        agreeing = [pair.tasks for pair in sampling.pairs if pair.tasks is not None]
-        if agreeing and min(agreeing) > LIKE_MINDED and base not in sampling.models:
-            return [
-                Fault(
-                    "base.far",
-                    Level.NOTE,
-                    f"What the models changed in {short(base)} points the same way (cosine {min(agreeing):.2f} and "
-                    "more): they "
-                    "share more than this base.",
-                    "See whether they have a nearer common ancestor; the weights of the recipe allow for it.",
-                    compared=tuple(
-                        (f"{short(p.a)} and {short(p.b)}", f"{p.tasks:.2f}") for p in sampling.pairs if p.tasks
-                    ),
-                    models=(base,),
-                )
-            ]
-        return []
-    if asked and nearest and nearest.lower() != base.lower():
+    declared = asked and nearest and nearest.lower() != base.lower()
+    if sampling is None or sampling.base.lower() != base.lower():
+        return _declared(candidates, base, nearest) if declared else []
+    better = better_base(sampling)
+    strange = {name: value for name, value in sampling.base_cosines.items() if value < UNRELATED}
+    if strange:
+        right = better or (nearest if nearest.lower() != base.lower() else "")
+        return [_unrelated_base(base, right, strange, sampling)]
+    if better:
+        return [_nearer_base(base, better, sampling, asked=asked)]
+    if declared and nearest not in sampling.bases:
         return _declared(candidates, base, nearest)
-    return []
+    return _far_base(base, sampling)
+
+
+def _unrelated_base(base: str, right: str, strange: Mapping[str, float], sampling: Sampling) -> Fault:
+    return Fault(
+        "base.unrelated",
+        Level.MEND,
+        f"{short(base)} is not the base of {names_of(list(strange))}: the same shapes, but a median cosine of "
+        f"{min(strange.values()):.2f}; {_share(sampling)}. Differences to it hold the whole of the models.",
+        f"Take {right} as base."
+        if right
+        else "Take the model that they were trained from as base, or a method without one (linear).",
+        compared=tuple(
+            (name, f"cosine {value:.2f} with {short(base)}") for name, value in sampling.base_cosines.items()
+        ),
+        models=(base, *([right] if right else [])),
+        mergekit="silent",
+    )
+
+
+def _nearer_base(base: str, better: str, sampling: Sampling, *, asked: bool) -> Fault:
+    theirs = _distances({name: values[1] for name, values in sampling.bases[better].items()})
+    ours = _distances(sampling.changes)
+    return Fault(
+        "base.wrong",
+        Level.MEND if asked else Level.NOTE,
+        f"{short(base)} is not the nearest base: the models lie {theirs} from {better}, and {ours} from {short(base)} "
+        "(relative distance).",
+        f"Take {better} as base: differences to {short(base)} all hold the way between the two as well, which would be "
+        "added once for each model.",
+        compared=((base, ours), (better, theirs)),
+        models=(base, better),
+        mergekit="silent",
+    )
+
+
+def _far_base(base: str, sampling: Sampling) -> list[Fault]:
+    """Nothing nearer is known, but the models have more in common than the base."""
+    agreeing = [pair.tasks for pair in sampling.pairs if pair.tasks is not None]
+    if not agreeing or min(agreeing) <= LIKE_MINDED or base in sampling.models:
+        return []
+    return [
+        Fault(
+            "base.far",
+            Level.NOTE,
+            f"What the models changed in {short(base)} points the same way (cosine {min(agreeing):.2f} and more): they "
+            "share more than this base.",
+            "See whether they have a nearer common ancestor; the weights of the recipe allow for it.",
+            compared=tuple((f"{short(p.a)} and {short(p.b)}", f"{p.tasks:.2f}") for p in sampling.pairs if p.tasks),
+            models=(base,),
+        )
+    ]
 
 
 def _declared(candidates: Sequence[Candidate], base: str, nearest: str) -> list[Fault]:
@@ -312,12 +316,16 @@ def _ancestor(
     *,
     torn: bool,
 ) -> Ancestor:
-    related = sampling is not None and bool(sampling.pairs) and all(p.weights >= RELATED for p in sampling.pairs)
+    related = (
+        sampling is not None
+        and bool(sampling.pairs)
+        and all(p.weights is not None and p.weights >= RELATED for p in sampling.pairs)
+    )
     if torn:
         return Ancestor(nearest, "", "By their weights the models have no ancestor in common.", distances)
     if not nearest:
         if related and sampling is not None:
-            least = min(pair.weights for pair in sampling.pairs)
+            least = min(pair.weights or 0.0 for pair in sampling.pairs)
             sentence = f"Their weights show one ancestor (median cosine {least:.2f}), which the lineage doesn't name."
             return Ancestor("", "weights", sentence)
         return Ancestor("", "", "No ancestor in common is known.")

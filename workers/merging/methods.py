@@ -126,8 +126,8 @@ VECTORS = TRIMMING | {"task_arithmetic"}
 
 TOP_KEYS = frozenset(
     {
-        "models", "slices", "modules", "merge_method", "base_model", "dtype", "out_dtype", "tokenizer_source", "tokenizer",
-        "chat_template", "parameters",
+        "models", "slices", "modules", "merge_method", "base_model", "dtype", "out_dtype", "tokenizer_source",
+        "tokenizer", "chat_template", "parameters",
     }
 )  # fmt: skip
 DTYPES = frozenset({"bfloat16", "float16", "float32", "float64"})

@@ -1,7 +1,7 @@
 """A method with its reasons, and a configuration that mergekit 0.1.5 accepts and runs.
 
 Defaults: linear where no base is known, task arithmetic where one is: the dependable ones in the wild (others pay off
-less surely). Task vectors are scaled by λ = 1 / √(n + n(n−1)c̄), c̄ the mean cosine between them: their sum is then as
+less surely). Task vectors are scaled by λ = 1 / √(n + n(n-1)c̄), c̄ the mean cosine between them: their sum is then as
 long as one of them, whatever n (for n = 8 and c̄ = 0 it is .35, where Ilharco et al. 2023 found their best).
 """
 
@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workers.merging.facts import Facts
-from workers.merging.records import Candidate, Fault, Method, Recipe, Sampling
+from workers.merging.facts import Facts, facts_of
+from workers.merging.records import Candidate, Fault, Level, Method, Recipe, Sampling
 from workers.merging.settings import judge as settings_of
 from workers.merging.tensors import shapes_of
 from workers.merging.tokens import padding_of, rows_of
@@ -81,12 +81,9 @@ def weigh(plan: Plan) -> tuple[Method, ...]:
             ),
         )
     else:
-        reason = why_not or (
-            "No common base is known."
-            if not plan.base
-            else "One of the models is the base of the other: there is one "
-            "difference only, and adding a part of it is the same as a mean."
-        )
+        reason = why_not or "No common base is known."
+        if plan.base and not why_not:
+            reason = "One of the models is the base of the other: adding a part of the one difference is a mean again."
         task = Method("task_arithmetic", False, (reason,))
     linear = Method("linear", True, _linear_reasons(plan, vectors))
     slerp = Method(
@@ -105,10 +102,8 @@ def _linear_reasons(plan: Plan, vectors: bool) -> tuple[str, ...]:
     if vectors:
         return ("The plain mean: what each model learned counts with its share only.",)
     if plan.base and any(c.name.lower() == plan.base.lower() for c in plan.candidates):
-        return (
-            f"{short(plan.base)} is the base of the other: the mean goes half the way between the two, which also cuts "
-            "regressions between an old and a new version.",
-        )
+        between = "the mean goes half the way between the two, which also cuts regressions between old and new versions"
+        return (f"{short(plan.base)} is the base of the other: {between}.",)
     return ("It asks for nothing but one shape and one ancestor, and is dependable.",)
 
 
@@ -145,22 +140,22 @@ def _base_fails(plan: Plan) -> str:
         return ""
     if any(fault.code in ("base.unrelated", "base.wrong") for fault in plan.faults):
         return f"By the weights {short(plan.base)} is not their base."
-    anchor = plan.anchor
     if all(c.is_adapter for c in plan.candidates):
         return ""
-    if anchor is None or not anchor.comparable:
+    if plan.anchor is None or not plan.anchor.comparable:
         return f"The common ancestor {short(plan.base)} has not been read, or isn't in full precision."
     model = next((c for c in plan.candidates if c.comparable), None)
-    if model is None:
-        return ""
+    return _unlike(plan, model, plan.anchor) if model is not None else ""
+
+
+def _unlike(plan: Plan, model: Candidate, anchor: Candidate) -> str:
+    """What an ancestor has otherwise than the models, which would break or win in a merge; "" for nothing."""
     ours, theirs = shapes_of(model), shapes_of(anchor)
     odd = [name for name, shape in ours.items() if theirs.get(name) != shape]
     if odd:
         return f"The common ancestor {short(plan.base)} has other tensors (as {odd[0]})."
-    from workers.merging.facts import facts_of
-
     settings = settings_of([model, anchor], {model.name: plan.facts[model.name], anchor.name: facts_of(anchor)})
-    serious = [fault for fault in settings if fault.level.value in ("mend", "stop") and fault.code != "labels.differ"]
+    serious = [f for f in settings if f.level in (Level.MEND, Level.STOP) and f.code != "labels.differ"]
     if serious:
         return f"The configuration of {short(plan.base)} would win, and differs: {serious[0].cause}"
     return ""
@@ -218,7 +213,7 @@ def _spell(plan: Plan, candidate: Candidate) -> str:
 
 
 def _donor(plan: Plan, entries: Sequence[Candidate]) -> Candidate:
-    """Whose configuration and tokenizer are taken: the first with a chat template, of full precision, else the first."""
+    """Whose configuration and tokenizer are taken: the first whole model with a chat template, else the first."""
     whole = [c for c in entries if not c.is_adapter] or list(entries)
     spoken = [c for c in whole if c.inspection.tokenizer and c.inspection.tokenizer.chat_template_hash]
     return (spoken or whole)[0]

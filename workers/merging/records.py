@@ -109,14 +109,14 @@ class Odd:
 class Pair:
     """Two models by their weights.
 
-    ``weights`` is the median cosine of their matrices; ``tasks`` that of what they changed in the base (None without
-    one), ``conflict`` the share of opposite signs among entries that both keep of their largest 20% (TIES, Yadav et al.
-    2023); ``distance`` their relative L2 distance.
+    ``weights`` is the median cosine of their matrices (None where only updates of adapters could be read), ``distance``
+    their relative L2 distance. ``tasks`` is the cosine of what they changed in the base (None without one),
+    ``conflict`` the share of opposite signs among entries that both keep of their largest 20% (TIES, Yadav et al. 2023).
     """
 
     a: str
     b: str
-    weights: float
+    weights: float | None
     distance: float
     tasks: float | None = None
     conflict: float | None = None

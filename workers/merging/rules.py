@@ -5,8 +5,9 @@ Pure functions on the standard library (a configuration's YAML is read by PyYAML
 
 from __future__ import annotations
 
-from workers.merging.configs import Checked, Reference, check, read
+from workers.merging.configs import check, read
 from workers.merging.recipes import OFFERED
+from workers.merging.shapes import Checked, Reference
 from workers.merging.titles import title
 from workers.merging.verdicts import base_for, check_names, judge, wanted
 

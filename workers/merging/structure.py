@@ -153,8 +153,7 @@ def architecture(candidates: Sequence[Candidate], facts: Mapping[str, Facts]) ->
         )
     elif not differ(types) and types:
         code, cause = "architecture.head", "The models are of one type with different heads"
-        mend = "Heads for different tasks can't be averaged. Merge models of one head, or the bodies alone and train a "
-        "head."
+        mend = "Heads for different tasks can't be averaged. Merge models of one head, or the bodies and train a head."
     else:
         code, cause = "architecture.differs", "The models are of different architectures"
         mend = (

@@ -33,15 +33,19 @@ LORA = re.compile(r"\.lora_(A|B|magnitude|embedding)")
 PLACES = (
     (re.compile(r"\.(k_proj|v_proj|key|value|wk|wv|kv_proj)\."), "size.kv_heads", "keys and values"),
     (re.compile(r"\.(q_proj|query|wq|o_proj|qkv|c_attn|query_key_value)\."), "size.heads", "attention"),
-    (re.compile(r"\.(mlp|feed_forward|ffn|intermediate|output|fc1|fc2|w1|w2|w3|experts)\."), "size.intermediate", "feed-forward layers"),
-)  # fmt: skip
+    (
+        re.compile(r"\.(mlp|feed_forward|ffn|intermediate|output|fc1|fc2|w1|w2|w3|experts)\."),
+        "size.intermediate",
+        "feed-forward layers",
+    ),
+)
 
 
 def shapes_of(candidate: Candidate) -> dict[str, Shape]:
     """The learned tensors of a model by name."""
     schema = candidate.inspection.schema
-    assert schema is not None
-    return {tensor.name: tensor.shape for tensor in schema.tensors if not BUFFERS.search(tensor.name)}
+    tensors = schema.tensors if schema is not None else ()
+    return {tensor.name: tensor.shape for tensor in tensors if not BUFFERS.search(tensor.name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +241,9 @@ def depth_of(shapes: Mapping[str, Shape]) -> int:
         found = LAYER.search(name)
         if found:
             stacks.setdefault(name[: found.start(1)], []).append(int(found[1]))
-    return 1 + max(max(stacks.values(), key=len), default=-1) if stacks else 0
+    if not stacks:
+        return 0
+    return 1 + max(sorted(stacks.values(), key=len)[-1])
 
 
 def _layers(shapes: Mapping[str, Mapping[str, Shape]], known: frozenset[str]) -> list[Fault]:
@@ -331,7 +337,7 @@ def _shapes(shapes: Mapping[str, Mapping[str, Shape]], reference: str, known: fr
     for code, by_model in found.items():
         name, odd = next(iter(by_model.items()))
         first = odd[0]
-        told = {model: "×".join(map(str, each[first])) for model, each in shapes.items() if first in each}
+        told = {model: " by ".join(map(str, each[first])) for model, each in shapes.items() if first in each}
         labels = code == "labels.number"
         faults.append(
             Fault(

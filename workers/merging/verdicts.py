@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from workers.errors import BadRequest
 from workers.merging import adapters, ancestry, recipes, settings, structure, tokens
-from workers.merging.configs import Checked, Reference
 from workers.merging.facts import Facts, facts_of
 from workers.merging.methods import VECTORS
 from workers.merging.records import (
@@ -23,6 +22,7 @@ from workers.merging.records import (
     Verdict,
     worst,
 )
+from workers.merging.shapes import Checked, Reference
 from workers.merging.tensors import depth_of, shapes_of
 from workers.merging.titles import after
 from workers.merging.tokens import padding_of, rows_of
@@ -69,7 +69,16 @@ def judge(
         faults += _with_config(config, parties, facts, faults)
     faults = sorted(_once(faults), key=lambda fault: _ORDER.index(fault.level))
     verdict = worst(faults)
-    recipe = _recipe(candidates, facts, faults, verdict, ancestor, anchor, sampling, method)
+    recipe = _recipe(
+        candidates,
+        facts=facts,
+        faults=faults,
+        verdict=verdict,
+        ancestor=ancestor,
+        anchor=anchor,
+        sampling=sampling,
+        method=method,
+    )
     return Report(
         models=tuple(names),
         base=base,
@@ -230,6 +239,7 @@ def wanted(config: Checked) -> list[Reference]:
 # --- the answer -----------------------------------------------------------------------------------------------------
 def _recipe(
     candidates: Sequence[Candidate],
+    *,
     facts: Mapping[str, Facts],
     faults: Sequence[Fault],
     verdict: Verdict,
@@ -278,16 +288,13 @@ def headline(verdict: Verdict, faults: Sequence[Fault], ancestor: Ancestor, samp
         mends = [fault for fault in faults if fault.level is Level.MEND]
         tail = " The recipe below does that." if all(fault.by_recipe for fault in mends) else ""
         return f"Mergeable after {listed(steps, most=4)}.{tail}"
-    if ancestor.how == "both":
-        return "Mergeable: one architecture, one vocabulary, and one ancestor by lineage and by weights "
-        f"({ancestor.name})."
-    if ancestor.how == "weights":
-        return "Mergeable: one architecture, one vocabulary, and by their weights one ancestor."
-    if ancestor.how == "lineage":
-        told = "" if sampling else "; their weights have not been compared"
-        return "Mergeable as far as is known: one architecture, one vocabulary, one declared ancestor "
-        f"({ancestor.name}){told}."
-    return "Mergeable as far as is known."
+    one = "one architecture, one vocabulary"
+    told = "" if sampling else "; their weights have not been compared"
+    return {
+        "both": f"Mergeable: {one}, and one ancestor by lineage and by weights ({ancestor.name}).",
+        "weights": f"Mergeable: {one}, and by their weights one ancestor.",
+        "lineage": f"Mergeable as far as is known: {one}, one declared ancestor ({ancestor.name}){told}.",
+    }.get(ancestor.how, "Mergeable as far as is known.")
 
 
 def _instead(faults: Sequence[Fault]) -> tuple[str, ...]:
