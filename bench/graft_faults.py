@@ -1,7 +1,7 @@
 """Faults planted in pairs of tiny models and in configurations, each with the causes that name it.
 
-``PLANTED`` holds the faults of models: a function that spoils the second of two fine-tunes (or both, or their base), and
-the codes of which one has to be found. ``CONFIGS`` are configurations over two good fine-tunes, base ``x/base``.
+``PLANTED`` holds the faults of models: a function that spoils the second of two fine-tunes (or both, or their base),
+and the codes of which one has to be found. ``CONFIGS`` are configurations over two good fine-tunes, base ``x/base``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Case:
 
 PLANTED: list[Case] = []
 DECODERS = ("llama", "qwen2", "gpt2")
-ROTARY = ("llama", "qwen2", "mistral")
+ROTARY = ("llama", "qwen2")
 
 
 def case(
@@ -246,7 +246,7 @@ def _set(key: str, value: Any) -> Plant:
 for _name, _key, _value, _code, _kinds in (
     ("RoPE base", "rope_theta", 500_000.0, "rope.theta", ("llama", "qwen2")),
     ("RoPE scaling", "rope_scaling", {"type": "linear", "factor": 4.0}, "rope.scaling", ("llama", "qwen2")),
-    ("RoPE in the new spelling", "rope_parameters", {"rope_theta": 1e6, "rope_type": "default"}, "rope.theta", ("llama", "qwen2")),
+    ("RoPE in the new spelling", "rope_parameters", {"rope_theta": 1e6, "rope_type": "default"}, "rope.theta", ROTARY),
     ("maximum positions", "max_position_embeddings", 8192, "positions.max", ("llama", "qwen2")),
     ("epsilon of the norms", "rms_norm_eps", 1e-5, "settings.norm_eps", ("llama", "qwen2")),
     ("epsilon of the norms", "layer_norm_epsilon", 1e-6, "settings.norm_eps", ("gpt2",)),
@@ -359,7 +359,7 @@ def _(s: Scene) -> None:
 
 @case("NaN in a norm", "weights.nan")
 def _(s: Scene) -> None:
-    name = next(n for n in s.b.tensors if s.b.tensors[n].ndim == 1 and "norm" in n.lower() or "ln_1" in n)
+    name = next(n for n in s.b.tensors if (s.b.tensors[n].ndim == 1 and "norm" in n.lower()) or "ln_1" in n)
     s.b.tensors[name][0] = np.nan
 
 
@@ -546,9 +546,16 @@ _MODELS = "models:\n  - {model: x/a, parameters: {weight: 0.5}}\n  - {model: x/b
 _BARE = "models:\n  - model: x/a\n  - model: x/b\n"
 _THREE = "models:\n  - model: x/a\n  - model: x/b\n  - model: x/base\n"
 _FLOAT = "dtype: float32\n"
+_A = "base_model: x/a\n"
+_LINEAR = "merge_method: linear\n" + _A
+_TIES = "merge_method: ties\nbase_model: x/base\n"
+_SLERP = "merge_method: slerp\n" + _A
 
 CONFIGS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "ties without a base": ("merge_method: ties\n" + _MODELS + "parameters: {density: 0.2}\n" + _FLOAT, ("config.base_missing",)),
+    "ties without a base": (
+        "merge_method: ties\n" + _MODELS + "parameters: {density: 0.2}\n" + _FLOAT,
+        ("config.base_missing",),
+    ),
     "slerp with three": (
         "merge_method: slerp\nbase_model: x/base\n" + _THREE + "parameters: {t: 0.5}\n" + _FLOAT,
         ("config.count",),
@@ -557,88 +564,94 @@ CONFIGS: dict[str, tuple[str, tuple[str, ...]]] = {
         "merge_method: slerp\nbase_model: x/base\n" + _BARE + "parameters: {t: 0.5}\n" + _FLOAT,
         ("config.count",),
     ),
-    "slerp without t": ("merge_method: slerp\nbase_model: x/a\n" + _BARE + _FLOAT, ("config.parameter_missing",)),
-    "a missing weight": ("merge_method: linear\nbase_model: x/a\n" + _BARE + _FLOAT, ("config.parameter_missing",)),
+    "slerp without t": (_SLERP + _BARE + _FLOAT, ("config.parameter_missing",)),
+    "a missing weight": (_LINEAR + _BARE + _FLOAT, ("config.parameter_missing",)),
     "an unknown parameter": (
-        "merge_method: linear\nbase_model: x/a\n" + _MODELS + "parameters: {wieght: 1}\n" + _FLOAT,
+        _LINEAR + _MODELS + "parameters: {wieght: 1}\n" + _FLOAT,
         ("config.parameter_unknown",),
     ),
     "a parameter of another method": (
-        "merge_method: linear\nbase_model: x/a\n" + _MODELS + "parameters: {density: 0.5}\n" + _FLOAT,
+        _LINEAR + _MODELS + "parameters: {density: 0.5}\n" + _FLOAT,
         ("config.parameter_unknown",),
     ),
     "an unknown setting": (
-        "merge_method: linear\nbase_model: x/a\nouput_dtype: float32\n" + _MODELS + _FLOAT,
+        _LINEAR + "ouput_dtype: float32\n" + _MODELS + _FLOAT,
         ("config.unknown_key",),
     ),
     "a parameter beside the model": (
-        "merge_method: linear\nbase_model: x/a\nmodels:\n  - {model: x/a, weight: 0.5}\n  - {model: x/b, weight: 0.5}\n" + _FLOAT,
+        _LINEAR + "models:\n  - {model: x/a, weight: 0.5}\n  - {model: x/b, weight: 0.5}\n" + _FLOAT,
         ("config.unknown_key",),
     ),
     "an unknown method": ("merge_method: tise\nbase_model: x/base\n" + _MODELS + _FLOAT, ("config.method",)),
     "no method": ("base_model: x/base\n" + _MODELS + _FLOAT, ("config.method",)),
     "models and slices": (
-        "merge_method: linear\nbase_model: x/a\nslices:\n  - sources:\n    - {model: x/a, layer_range: [0, 2]}\n"
-        + _MODELS + _FLOAT,
+        _LINEAR + "slices:\n  - sources:\n    - {model: x/a, layer_range: [0, 2]}\n" + _MODELS + _FLOAT,
         ("config.output",),
     ),
-    "nothing to merge": ("merge_method: linear\nbase_model: x/a\n" + _FLOAT, ("config.output",)),
+    "nothing to merge": (_LINEAR + _FLOAT, ("config.output",)),
     "two tokenizers": (
-        "merge_method: linear\nbase_model: x/a\ntokenizer_source: base\ntokenizer: {source: union}\n" + _MODELS + _FLOAT,
+        _LINEAR + "tokenizer_source: base\ntokenizer: {source: union}\n" + _MODELS + _FLOAT,
         ("config.tokenizer_twice",),
     ),
     "the base joins a mean": ("merge_method: linear\nbase_model: x/base\n" + _MODELS + _FLOAT, ("config.base_joins",)),
     "the base among the models": (
-        "merge_method: task_arithmetic\nbase_model: x/base\n" + _MODELS
-        + "  - {model: x/base, parameters: {weight: 0.5}}\n" + _FLOAT,
+        "merge_method: task_arithmetic\nbase_model: x/base\n"
+        + _MODELS
+        + "  - {model: x/base, parameters: {weight: 0.5}}\n"
+        + _FLOAT,
         ("config.base_among",),
     ),
     "a density that trims nothing": (
-        "merge_method: ties\nbase_model: x/base\n" + _MODELS + _FLOAT, ("config.density",),
+        _TIES + _MODELS + _FLOAT,
+        ("config.density",),
     ),
     "a density above one": (
-        "merge_method: ties\nbase_model: x/base\n" + _MODELS + "parameters: {density: 20}\n" + _FLOAT, ("config.range",),
+        _TIES + _MODELS + "parameters: {density: 20}\n" + _FLOAT,
+        ("config.range",),
     ),
-    "t above one": ("merge_method: slerp\nbase_model: x/a\n" + _BARE + "parameters: {t: 1.5}\n" + _FLOAT, ("config.range",)),
+    "t above one": (_SLERP + _BARE + "parameters: {t: 1.5}\n" + _FLOAT, ("config.range",)),
     "a weight in words": (
-        "merge_method: linear\nbase_model: x/a\n" + _MODELS.replace("0.5", "half") + _FLOAT, ("config.parameter_type",),
+        _LINEAR + _MODELS.replace("0.5", "half") + _FLOAT,
+        ("config.parameter_type",),
     ),
-    "an unknown number type": ("merge_method: linear\nbase_model: x/a\ndtype: int4\n" + _MODELS, ("config.dtype",)),
+    "an unknown number type": (_LINEAR + "dtype: int4\n" + _MODELS, ("config.dtype",)),
     "an unknown chat template": (
-        "merge_method: linear\nbase_model: x/a\nchat_template: vicuna\n" + _MODELS + _FLOAT, ("config.chat_template",),
+        _LINEAR + "chat_template: vicuna\n" + _MODELS + _FLOAT,
+        ("config.chat_template",),
     ),
     "a model twice": (
-        "merge_method: linear\nbase_model: x/a\nmodels:\n  - {model: x/a, parameters: {weight: 1}}\n"
+        _LINEAR + "models:\n  - {model: x/a, parameters: {weight: 1}}\n"
         "  - {model: x/a, parameters: {weight: 1}}\n  - {model: x/b, parameters: {weight: 1}}\n" + _FLOAT,
         ("config.duplicate",),
     ),
     "weights that cancel": (
-        "merge_method: linear\nbase_model: x/a\n" + _MODELS.replace("weight: 0.5", "weight: -0.5", 1) + _FLOAT,
+        _LINEAR + _MODELS.replace("weight: 0.5", "weight: -0.5", 1) + _FLOAT,
         ("config.weights",),
     ),
     "weights that blow up": (
-        "merge_method: linear\nbase_model: x/a\n" + _MODELS.replace("0.5", "1.0") + "parameters: {normalize: false}\n" + _FLOAT,
+        _LINEAR + _MODELS.replace("0.5", "1.0") + "parameters: {normalize: false}\n" + _FLOAT,
         ("config.weights",),
     ),
     "model stock of two": (
-        "merge_method: model_stock\nbase_model: x/base\nmodels:\n  - model: x/a\n" + _FLOAT, ("config.count",),
+        "merge_method: model_stock\nbase_model: x/base\nmodels:\n  - model: x/a\n" + _FLOAT,
+        ("config.count",),
     ),
     "slices of different length": (
-        "merge_method: slerp\nbase_model: x/a\nslices:\n  - sources:\n    - {model: x/a, layer_range: [0, 2]}\n"
+        _SLERP + "slices:\n  - sources:\n    - {model: x/a, layer_range: [0, 2]}\n"
         "    - {model: x/b, layer_range: [0, 1]}\nparameters: {t: 0.5}\n" + _FLOAT,
         ("config.slices",),
     ),
     "layers that aren't there": (
-        "merge_method: slerp\nbase_model: x/a\nslices:\n  - sources:\n    - {model: x/a, layer_range: [0, 9]}\n"
+        _SLERP + "slices:\n  - sources:\n    - {model: x/a, layer_range: [0, 9]}\n"
         "    - {model: x/b, layer_range: [0, 9]}\nparameters: {t: 0.5}\n" + _FLOAT,
         ("config.slices",),
     ),
     "no name of a model": (
-        "merge_method: linear\nbase_model: x/a\nmodels:\n  - {model: a+b+c, parameters: {weight: 1}}\n"
+        _LINEAR + "models:\n  - {model: a+b+c, parameters: {weight: 1}}\n"
         "  - {model: x/b, parameters: {weight: 1}}\n  - {model: x/a, parameters: {weight: 1}}\n" + _FLOAT,
         ("config.reference",),
     ),
-}  # fmt: skip
+}
 PLANTED += [Case(f"config: {name}", _config(text), codes) for name, (text, codes) in CONFIGS.items()]
 
 
@@ -652,7 +665,7 @@ def _(s: Scene) -> None:
 def _(s: Scene) -> None:
     for model in (s.a, s.b, s.base):
         _pad_rows(model, 256)
-    s.config = "merge_method: linear\nbase_model: x/a\ntokenizer: {source: base}\n" + _MODELS + _FLOAT
+    s.config = _LINEAR + "tokenizer: {source: base}\n" + _MODELS + _FLOAT
 
 
 def dumped(told: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from workers.merging.records import Candidate, Fault, Level
-from workers.merging.tensors import EMBEDDING
+from workers.merging.tensors import EMBEDDING, shapes_of
 from workers.merging.wording import differ, listed, names_of, odd_ones, pairs, short, versus
 from workers.weights.records import AdapterFacts, factor_of
 
@@ -18,9 +18,9 @@ _OWN_BASE = (
 )
 
 
-def judge(candidates: Sequence[Candidate]) -> list[Fault]:
-    """All faults of adapters, among themselves and beside whole models."""
-    found = {c.name: c.inspection.adapter for c in candidates}
+def judge(candidates: Sequence[Candidate], anchor: Candidate | None = None) -> list[Fault]:
+    """All faults of adapters, among themselves, beside whole models, and against their base where it was read."""
+    found = {c.name: c.inspection.adapter for c in candidates if c.is_adapter}
     adapters = {name: each for name, each in found.items() if each is not None}
     if not adapters:
         return []
@@ -29,6 +29,38 @@ def judge(candidates: Sequence[Candidate]) -> list[Fault]:
         faults += _beside(candidates, adapters)
     if len(adapters) > 1:
         faults += _among(candidates, adapters)
+    if anchor is not None and anchor.comparable and not any(fault.code == "adapter.shape" for fault in faults):
+        faults += _against(candidates, adapters, anchor)
+    return faults
+
+
+def _against(candidates: Sequence[Candidate], adapters: Mapping[str, AdapterFacts], anchor: Candidate) -> list[Fault]:
+    """Layers that the base doesn't have, or has in another size."""
+    shapes = shapes_of(anchor)
+    faults = []
+    for each in candidates:
+        facts = adapters.get(each.name)
+        if facts is None or facts.base.lower() != anchor.name.lower():
+            continue
+        for layer, sides in _layers(each).items():
+            theirs = shapes.get(f"{layer}.weight")
+            if theirs is not None and sorted(theirs[:2]) == sorted(sides):
+                continue
+            told = "no such layer" if theirs is None else " by ".join(map(str, theirs))
+            faults.append(
+                Fault(
+                    "adapter.shape",
+                    Level.STOP,
+                    f"{short(each.name)} does not fit the base it names: its update of {layer} is {sides[0]} by "
+                    f"{sides[1]}, "
+                    f"and {short(anchor.name)} has {told}.",
+                    "Find the base that it was trained on: the card or the configuration names another.",
+                    compared=((each.name, f"{sides[0]} by {sides[1]}"), (anchor.name, told)),
+                    models=(each.name,),
+                    mergekit="error",
+                )
+            )
+            break
     return faults
 
 

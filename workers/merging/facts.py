@@ -109,8 +109,6 @@ def read(config: Mapping[str, Any]) -> Facts:
         sizes["kv_heads"] = sizes["heads"]
     if "head_dim" not in sizes and sizes.get("heads") and "hidden" in sizes:
         sizes["head_dim"] = sizes["hidden"] // sizes["heads"]
-    if "intermediate" not in sizes and model_type == "gpt2" and "hidden" in sizes:
-        sizes["intermediate"] = 4 * sizes["hidden"]
     theta, scaling = _rope(inner, model_type)
     tied = config.get("tie_word_embeddings", inner.get("tie_word_embeddings", taken.get("tied")))
     positions = _number(_first(inner, "positions"))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from workers.errors import RootstockError
+from workers.merging import adapters as adapter_rules
 from workers.merging import statistics, verdicts
 from workers.merging.records import Candidate, Forebear, Report, Sampling
 from workers.merging.shapes import Checked
@@ -57,13 +58,23 @@ def weigh(
     if len(opened) < 2:
         return None
     adapters = {each.name for each in candidates if each.is_adapter}
+    if misfits(candidates, below, base):
+        return None  # adapters of other sizes than their base's, or each other's: nothing can be added
     plain = [each for each in candidates if each.name in opened and each.name not in adapters]
     fitting = [each for each in below if each.comparable and (not plain or _fits(each, plain[0]))]
     if adapters and plain and base not in {each.name for each in (*fitting, *plain)}:
         return None  # an adapter beside a whole model can't be compared without its base
     grounds = weights_of(fitting, source_of)
-    sampling = statistics.compare(opened, base=base, below=grounds, full=full, budget=budget, heartbeat=heartbeat)
+    sampling = statistics.compare(
+        opened, adapters=adapters, base=base, below=grounds, full=full, budget=budget, heartbeat=heartbeat
+    )
     return sampling if sampling.pairs and sampling.numbers else None
+
+
+def misfits(candidates: Sequence[Candidate], below: Sequence[Candidate], base: str) -> bool:
+    """Whether adapters are among the models that don't fit their base, or each other."""
+    anchor = next((each for each in (*below, *candidates) if each.name.lower() == base.lower()), None)
+    return any(fault.code == "adapter.shape" for fault in adapter_rules.judge(candidates, anchor))
 
 
 def _fits(one: Candidate, other: Candidate) -> bool:

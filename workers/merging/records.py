@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from workers.weights.records import Inspection, State
+from workers.weights.records import Inspection, State, factor_of
 
 FEWEST, MOST = 2, 8  # models in one merge
 
@@ -60,7 +60,12 @@ class Candidate:
 
     @property
     def is_adapter(self) -> bool:
-        return self.inspection.adapter is not None
+        """Whether it is an adapter, and no whole model in which factors of one were left lying."""
+        adapter, schema = self.inspection.adapter, self.inspection.schema
+        if adapter is None or adapter.declared or schema is None:
+            return adapter is not None
+        loose = sum(factor_of(tensor.name) is None for tensor in schema.tensors)
+        return loose <= len(schema.tensors) / 2
 
     @property
     def is_quantized(self) -> bool:
@@ -110,8 +115,9 @@ class Pair:
     """Two models by their weights.
 
     ``weights`` is the median cosine of their matrices (None where only updates of adapters could be read), ``distance``
-    their relative L2 distance. ``tasks`` is the cosine of what they changed in the base (None without one),
-    ``conflict`` the share of opposite signs among entries that both keep of their largest 20% (TIES, Yadav et al. 2023).
+    their relative L2 distance. ``tasks`` is the cosine of what they changed in the base (None without one) and
+    ``conflict`` the share of opposite signs among entries that both keep of their largest 20% (TIES, Yadav et al.,
+    2023).
     """
 
     a: str

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from workers.merging.tensors import BUFFERS
+from workers.merging.tensors import BUFFERS, LORA
 from workers.weights.adapters import LowRank
 from workers.weights.dtypes import FLOATS, Floats
 from workers.weights.opening import Weights
@@ -51,11 +51,12 @@ class Voice:
     name: str
     weights: Weights
     base: Voice | None = None
-    updates: dict[str, LowRank] | None = None
+    updates: dict[str, LowRank] | None = None  # of an adapter
 
-    def __post_init__(self) -> None:
-        if self.weights.schema.is_adapter:
-            self.updates = self.weights.updates()
+    @classmethod
+    def of(cls, name: str, weights: Weights, *, adapter: bool) -> Voice:
+        """A voice; of an adapter its factors are read at once."""
+        return cls(name, weights, updates=weights.updates() if adapter else None)
 
     @property
     def shapes(self) -> dict[str, Shape]:
@@ -68,7 +69,9 @@ class Voice:
                 for layer, u in self.updates.items()
             }
         return {
-            t.name: t.shape for t in self.weights.schema.tensors if t.dtype in FLOATS and not BUFFERS.search(t.name)
+            t.name: t.shape
+            for t in self.weights.schema.tensors
+            if t.dtype in FLOATS and not BUFFERS.search(t.name) and not LORA.search(t.name)
         }
 
     def read(self, runs: Sequence[Run], below: Sequence[Floats] | None = None) -> list[Floats]:
@@ -98,7 +101,7 @@ def _rows(update: LowRank, run: Run) -> Floats:
 # --- what is read ---------------------------------------------------------------------------------------------------
 def sample(shapes: Mapping[str, Shape], *, width: int = 2, budget: int = SAMPLE_BYTES) -> list[Run]:
     """The runs of a sample, by names and shapes alone: the same in every model. ``width`` is bytes a number."""
-    matrices = {name: shape for name, shape in shapes.items() if len(shape) > 1 and prod(shape)}
+    matrices = {name: shape for name, shape in shapes.items() if len(shape) > 1 and all(shape)}
     chosen = _thinned(matrices)
     quota = budget // max(1, len(chosen)) // width
     runs = []

@@ -198,7 +198,7 @@ def _others(given: Mapping[str, Facts]) -> list[Fault]:
         if len(values) < len(given) and key not in WEIGHTY:
             continue  # one wrote a default that the other left out, for all we know
         if len(values) < len(given):
-            if set(values.values()) <= {False, None, 1.0, ""}:
+            if all(_default(value) for value in values.values()):
                 continue
             values = {name: values.get(name) for name in given}
         if key in WEIGHTY:
@@ -225,6 +225,11 @@ def _others(given: Mapping[str, Facts]) -> list[Fault]:
             )
         )
     return faults
+
+
+def _default(value: Any) -> bool:
+    """Whether a value is what a configuration that is silent about it most likely means."""
+    return value is None or value is False or value == "" or (value == 1.0 and isinstance(value, float))
 
 
 def _frozen(value: Any) -> Any:

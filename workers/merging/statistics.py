@@ -8,7 +8,7 @@ two models both keep an entry among their largest 20% of |τ| and change it in o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from math import prod
@@ -47,6 +47,7 @@ class Sums:
 def compare(
     models: Mapping[str, Weights],
     *,
+    adapters: Collection[str] = (),
     base: str = "",
     below: Mapping[str, Weights] | None = None,
     full: bool = False,
@@ -55,17 +56,18 @@ def compare(
 ) -> Sampling:
     """Compare models by their weights.
 
-    ``models`` are those to be merged; ``below`` holds their base and other candidates for it by name, the bases of
-    adapters among them. ``heartbeat`` is called between reads with the share that is done. Raises what reading raises.
+    ``models`` are those to be merged, ``adapters`` those of them that are adapters; ``below`` holds their base and other
+    candidates for it by name. ``heartbeat`` is called between reads with the share that is done. Raises what reading
+    raises.
     """
     others = {name: Voice(name, weights) for name, weights in (below or {}).items() if name not in models}
-    voices = [Voice(name, weights) for name, weights in models.items()]
+    voices = [Voice.of(name, weights, adapter=name in adapters) for name, weights in models.items()]
     own = {voice.name: voice for voice in voices if voice.updates is None}
     ground = others.get(base) or own.get(base)
     for voice in voices:
         if voice.updates is not None:
             voice.base = ground
-    table = _Table(voices, ground, [voice for name, voice in others.items() if name != base and voice.updates is None])
+    table = _Table(voices, ground, [voice for name, voice in others.items() if name != base])
     batches = list(table.batches(full=full, budget=budget))
     for i, runs in enumerate(batches):
         table.take(runs)

@@ -281,7 +281,8 @@ def judge(candidates: Sequence[Candidate]) -> list[Fault]:
     faults = [*unread(candidates), *quantized(candidates)]
     kinds = architecture(candidates, facts)
     faults += kinds
-    measured = sizes(candidates, facts)
+    other = any(fault.code in ("architecture.differs", "architecture.vision") for fault in kinds)
+    measured = [] if other else sizes(candidates, facts)
     faults += measured
     whole = [c for c in candidates if c.comparable]
     if len(whole) > 1 and not any(fault.level is Level.STOP for fault in kinds):

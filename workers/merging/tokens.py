@@ -250,6 +250,18 @@ def _between(usual: str, name: str, ours: TokenizerFacts, theirs: TokenizerFacts
             by_recipe=True,
             mergekit="silent",
         )
+    if same_pairs >= ALIKE and ours.size != theirs.size:
+        more = short(usual if ours.size > theirs.size else name)
+        return Fault(
+            "tokens.added",
+            Level.MEND,
+            f"One vocabulary, and {more} has {abs(ours.size - theirs.size):,} tokens more.",
+            _UNION,
+            compared=told,
+            models=(name,),
+            by_recipe=True,
+            mergekit="error",
+        )
     if same_pairs >= ALIKE:
         return Fault(
             "tokens.replaced",

@@ -56,7 +56,7 @@ def judge(
     stopped = any(
         f.code.startswith(("architecture.", "size.", "adapter.shape")) and f.level is Level.STOP for f in faults
     )
-    faults += adapters.judge(candidates)
+    faults += adapters.judge(candidates, anchor)
     if not any(f.code.startswith("architecture.") for f in faults):
         faults += tokens.judge(parties, facts)
         faults += settings.judge(parties, facts)
@@ -122,8 +122,12 @@ def _parties(candidates: Sequence[Candidate], anchor: Candidate | None, config: 
     return list(candidates)
 
 
+_FOLLOWS = {"positions.max": "positions.table", "labels.differ": "labels.number"}  # what is the same, told twice
+
+
 def _once(faults: Sequence[Fault]) -> list[Fault]:
-    return list(dict.fromkeys(faults))
+    codes = {fault.code for fault in faults}
+    return [fault for fault in dict.fromkeys(faults) if _FOLLOWS.get(fault.code) not in codes]
 
 
 # --- with a configuration -------------------------------------------------------------------------------------------
