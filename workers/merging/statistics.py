@@ -56,7 +56,7 @@ def compare(
 ) -> Sampling:
     """Compare models by their weights.
 
-    ``models`` are those to be merged, ``adapters`` those of them that are adapters; ``below`` holds their base and other
+    ``models`` are those to be merged, ``adapters`` those that are adapters; ``below`` holds their base and other
     candidates for it by name. ``heartbeat`` is called between reads with the share that is done. Raises what reading
     raises.
     """
