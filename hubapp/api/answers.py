@@ -13,7 +13,6 @@ from hubapp.catalog.models import Repo
 from hubapp.lineage import queries as lineage
 from hubapp.lineage import shapes
 from hubapp.searching.queries import Hit
-from hubapp.weights import queries as weights_queries
 from workers.errors import UnknownModel
 from workers.lineage.records import Relation
 
@@ -69,6 +68,7 @@ def links(edges: Iterable[shapes.Link], nodes: Iterable[shapes.Brief]) -> list[s
             primary=edge.primary,
             repaired=edge.repaired,
             standing=edge.standing,
+            verdict=edge.verdict,
         )
         for edge in edges
         if edge.parent_id in names and edge.child_id in names
@@ -84,6 +84,25 @@ def statement(said: shapes.Statement) -> schemas.Statement:
         first_seen=said.first_seen,
         last_seen=said.last_seen,
         withdrawn_at=said.withdrawn_at,
+    )
+
+
+def verdict(each: shapes.Weighed | None) -> schemas.Verdict | None:
+    if each is None:
+        return None
+    return schemas.Verdict(
+        verdict=cast(Any, each.verdict),
+        kinship=each.kinship,
+        reason=each.reason,
+        sentence=each.sentence,
+        figures=dict(each.figures),
+        layers=[schemas.Layer(label=name, similarity=s, change=c) for name, s, c in each.layers],
+        likelier=each.likelier,
+        bytes_read=each.bytes_read,
+        parent_bytes=each.parent_bytes,
+        version=each.version,
+        judged_at=each.judged_at,
+        fresh=each.fresh,
     )
 
 
@@ -150,53 +169,10 @@ def models(answers: Iterable[catalog.Found]) -> list[schemas.Model]:
     asked = list(answers)
     nodes = lineage.briefs(answer.repo.pk for answer in asked)
     around = lineage.briefs({key for node in nodes.values() for key in (node.root_id, node.parent_id) if key})
-    read = weights_queries.summaries([answer.repo.pk for answer in asked])
-    return [_model(answer, nodes[answer.repo.pk], around, read.get(answer.repo.pk)) for answer in asked]
+    return [_model(answer, nodes[answer.repo.pk], around) for answer in asked]
 
 
-def weights(read: weights_queries.Summary) -> schemas.Weights:
-    kind, adapter = read.quantization, read.adapter
-    return schemas.Weights(
-        state=read.state.value,
-        reason=read.reason,
-        revision=read.revision,
-        fresh=read.fresh,
-        format=read.format,
-        dtypes=read.dtypes,
-        parameters=read.parameters,
-        tensors=read.tensors,
-        size=read.size,
-        files=[schemas.WeightsFile(name=file.name, size=file.size, sha256=file.sha256) for file in read.files],
-        file_count=read.file_count,
-        signature=read.signature,
-        quantization=schemas.Quantization(method=kind.method, bits=kind.bits, detail=kind.detail, source=kind.source)
-        if kind
-        else None,
-        adapter=schemas.Adapter(
-            kind=adapter.kind,
-            rank=adapter.rank,
-            alpha=adapter.alpha,
-            targets=list(adapter.targets),
-            base=adapter.base,
-            dora=adapter.dora,
-            rslora=adapter.rslora,
-        )
-        if adapter
-        else None,
-        tokenizer_kind=read.tokenizer_kind,
-        tokenizer_size=read.tokenizer_size,
-        bytes_read=read.bytes_read,
-        requests=read.requests,
-        read_at=read.read_at,
-    )
-
-
-def _model(
-    answer: catalog.Found,
-    node: shapes.Brief,
-    around: Mapping[int, shapes.Brief],
-    read: weights_queries.Summary | None,
-) -> schemas.Model:
+def _model(answer: catalog.Found, node: shapes.Brief, around: Mapping[int, shapes.Brief]) -> schemas.Model:
     repo = answer.repo
     terms = catalog.terms(repo)
     root = around.get(node.root_id)
@@ -220,7 +196,6 @@ def _model(
         card_length=repo.card_length,
         card_excerpt=repo.card_excerpt,
         read_at=repo.crawled_at,
-        weights=weights(read) if read is not None else None,
         former_names=catalog.former_names(repo),
         root=root.name if root else repo.name,
         primary_parent=parent.name if parent else None,

@@ -60,7 +60,8 @@ class Link(Schema):
     sources: list[str] = Field(description="Who says so, the most trusted first.")
     primary: bool
     repaired: str = Field(description="Why it differs from what was declared; empty where it does not.")
-    standing: str = Field(description="declared, unresolved (the parent is only a name) or contradicted")
+    standing: str = Field(description="declared, unresolved (the parent is only a name), confirmed or contradicted")
+    verdict: str = Field(description="What the weights say: confirmed, contradicted, cannot_tell; empty: not compared.")
 
 
 class Statement(Schema):
@@ -86,9 +87,37 @@ class Remark(Schema):
     suggestions: list[str]
 
 
+class Layer(Schema):
+    """How alike one layer is to the parent's."""
+
+    label: str
+    similarity: float = Field(description="Mean cosine of centred rows; of an adapter: how far it leans, in sd.")
+    change: float = Field(description="Size of the difference over the size of the parent's layer.")
+
+
+class Verdict(Schema):
+    """What the weights say of an edge."""
+
+    verdict: Literal["confirmed", "contradicted", "cannot_tell"]
+    kinship: str = Field(
+        description="same_weights, quantized, adapter, finetune, merge, unrelated; empty: none could be read"
+    )
+    reason: str = Field(description="Stable; for programs.")
+    sentence: str
+    figures: dict[str, float]
+    layers: list[Layer]
+    likelier: str = Field(description="A model that stands nearer to the child; empty where none is known.")
+    bytes_read: int = Field(description="Of the child's weights.")
+    parent_bytes: int
+    version: int
+    judged_at: datetime
+    fresh: bool = Field(description="Whether both ends are still of the revisions that were compared.")
+
+
 class Parent(Schema):
     model: Brief
     link: Link
+    weights: Verdict | None = Field(description="null: the weights were not compared.")
     evidence: list[Statement]
     findings: list[Remark]
 
@@ -100,53 +129,6 @@ class Parents(Schema):
     parents: list[Parent]
     other_evidence: list[Statement]
     other_findings: list[Remark]
-
-
-class WeightsFile(Schema):
-    name: str
-    size: int
-    sha256: str = Field(description="Empty where the Hub did not tell it.")
-
-
-class Quantization(Schema):
-    method: str
-    bits: float = Field(description="A number's, scales included; 0: not known.")
-    detail: str
-    source: str = Field(description="config, tensors or file name")
-
-
-class Adapter(Schema):
-    kind: str
-    rank: int
-    alpha: float
-    targets: list[str]
-    base: str = Field(description="As its configuration names it.")
-    dora: bool
-    rslora: bool
-
-
-class Weights(Schema):
-    """What was read of a model's weights: their headers and the small files beside them."""
-
-    state: str = Field(description="read, no_safe_weights, no_weights, gated, refused or missing")
-    reason: str = Field(description="Why nothing could be read; empty where it was.")
-    revision: str
-    fresh: bool = Field(description="Whether that is the revision which the last crawl saw.")
-    format: str
-    dtypes: dict[str, int] = Field(description="Numbers by dtype.")
-    parameters: int
-    tensors: int
-    size: int = Field(description="Bytes of all files of weights.")
-    files: list[WeightsFile] = Field(description="The first twelve.")
-    file_count: int
-    signature: str = Field(description="Equal for models of one architecture and size, whatever their dtype.")
-    quantization: Quantization | None
-    adapter: Adapter | None
-    tokenizer_kind: str
-    tokenizer_size: int
-    bytes_read: int
-    requests: int
-    read_at: datetime
 
 
 class Model(Brief):
@@ -169,7 +151,6 @@ class Model(Brief):
     card_length: int | None = Field(description="Characters; null: not read yet; 0: no card.")
     card_excerpt: str
     read_at: datetime | None
-    weights: Weights | None = Field(description="null: not read yet")
     former_names: list[str]
     root: str
     primary_parent: str | None

@@ -13,7 +13,7 @@ from hubapp.catalog import queries as catalog
 from hubapp.catalog.admin import repo_link
 from hubapp.catalog.models import Repo
 from hubapp.jobs.readonly import LargeTableAdmin, distinct
-from hubapp.lineage.models import Edge, Evidence, Finding, Node
+from hubapp.lineage.models import Edge, Evidence, Finding, Node, Verdict
 from workers.lineage.records import Source
 
 
@@ -124,6 +124,39 @@ class EdgeAdmin(ByRepoAdmin):
         """The sources, the most trusted first."""
         names = [source.name.lower().replace("_", " ") for source in Source if edge.sources & (1 << source)]
         return ", ".join(names)
+
+
+@admin.register(Verdict)
+class VerdictAdmin(ByRepoAdmin):
+    """What the weights say of declared edges."""
+
+    list_display = ("verdict", "child_", "parent_", "kinship", "reason", "likelier_", "bytes_read", "judged_at")
+    list_filter = ("verdict", "kinship")
+    list_select_related = ("parent", "child", "likelier")
+    search_help_text = "A model's id, in full: its parents and its children."
+    fields = (
+        "verdict", "child_", "parent_", "kinship", "reason", "likelier_", "figures", "layers", "child_revision",
+        "parent_revision", "version", "bytes_read", "parent_bytes", "judged_at",
+    )  # fmt: skip
+
+    def of_repo(self, rows: QuerySet[Any], repo: Repo) -> QuerySet[Any]:
+        """Its parents and its children."""
+        return rows.filter(Q(child=repo) | Q(parent=repo))
+
+    @admin.display(description="child")
+    def child_(self, row: Verdict) -> SafeString | str:
+        """Who is said to descend."""
+        return repo_link(row.child)
+
+    @admin.display(description="parent")
+    def parent_(self, row: Verdict) -> SafeString | str:
+        """From whom."""
+        return repo_link(row.parent)
+
+    @admin.display(description="nearer")
+    def likelier_(self, row: Verdict) -> SafeString | str:
+        """Who stands nearer to the child."""
+        return repo_link(row.likelier) if row.likelier else "-"
 
 
 @admin.register(Finding)

@@ -12,7 +12,7 @@ from hubapp.catalog.models import Repo
 from hubapp.lineage.cases import utc
 from hubapp.lineage.remarks import QUIET
 from hubapp.lineage.shapes import Brief, Counts, Link
-from workers.lineage.records import Relation, Source
+from workers.lineage.records import Relation, Source, Standing
 
 _SELECT = (
     "SELECT r.id, r.name, r.state, r.author, r.created_at, r.downloads, r.likes, r.task_id, r.library_id, "
@@ -20,7 +20,10 @@ _SELECT = (
     "n.finetunes, n.adapters, n.quantized, n.merges, n.unknown "
     "FROM catalog_repo r LEFT JOIN lineage_node n ON n.repo_id = r.id WHERE "
 )
-LINK = 'e.parent_id, e.child_id, e.relation, e.sources, e.repaired, e."primary", e.closes'
+LINK = (
+    'e.parent_id, e.child_id, e.relation, e.sources, e.repaired, e."primary", e.closes, '
+    "(SELECT v.verdict FROM lineage_verdict v WHERE v.child_id = e.child_id AND v.parent_id = e.parent_id)"
+)
 """The columns of ``link``, of an edge ``e``."""
 
 _SOURCES = tuple(Source)
@@ -109,9 +112,25 @@ def _findings(ids: list[int]) -> dict[int, int]:
 
 def link(row: tuple[Any, ...], stubs: Collection[int]) -> Link:
     """An edge from its columns (``LINK``); ``stubs`` are those of the parents that are only names."""
-    parent, child, relation, sources, repaired, primary, closes = row
-    standing = "contradicted" if closes else "unresolved" if parent in stubs else "declared"
-    return Link(parent, child, Relation(relation), sources_of(sources), repaired, bool(primary), standing)
+    parent, child, relation, sources, repaired, primary, closes, verdict = row
+    return Link(
+        parent_id=parent,
+        child_id=child,
+        relation=Relation(relation),
+        sources=sources_of(sources),
+        repaired=repaired,
+        primary=bool(primary),
+        standing=_standing(closes=bool(closes), verdict=verdict or "", is_stub=parent in stubs),
+        verdict=verdict or "",
+    )
+
+
+def _standing(*, closes: bool, verdict: str, is_stub: bool) -> str:
+    if closes or verdict == Standing.CONTRADICTED:
+        return "contradicted"
+    if is_stub:
+        return "unresolved"
+    return "confirmed" if verdict == Standing.CONFIRMED else "declared"
 
 
 def sources_of(mask: int) -> tuple[Source, ...]:

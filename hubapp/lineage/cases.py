@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from hubapp.catalog import bulk
 from hubapp.lineage.models import Placement, Wants
-from workers.lineage.records import PLACED_CODES, ChildFacts, Code, Named, Said
+from workers.lineage.records import PLACED_CODES, WEIGHED_CODES, ChildFacts, Code, Named, Said, Source
 
 _ORDER = {"listed": 0, "gated": 1, "disabled": 2, "private": 3, "gone": 8, "stub": 9}
 _OTHER = 7
@@ -91,7 +91,8 @@ def cases(marks: dict[int, Mark]) -> Cases:
     where, param = bulk.among("child_id", marks)
     targets: set[str] = set()
     for child, source, text, target, relation, times, withdrawn_at in bulk.fetch(
-        f"SELECT child_id, source, text, target, relation, times, withdrawn_at FROM lineage_evidence WHERE {where}",
+        f"SELECT child_id, source, text, target, relation, times, withdrawn_at FROM lineage_evidence WHERE {where} "
+        f"AND source <> {int(Source.WEIGHTS)}",  # what weights say follows from the edges, not the other way round
         [param],
     ):
         if withdrawn_at is not None:
@@ -130,11 +131,10 @@ def _read_findings(found: Cases) -> None:
         f"SELECT id, repo_id, code, subject, detail FROM lineage_finding WHERE {where}",
         [param],
     ):
-        if code in PLACED_CODES:
-            if code == Code.CYCLE:
-                found.cyclic.add(repo_id)
+        if code == Code.CYCLE:
+            found.cyclic.add(repo_id)
+        if code in PLACED_CODES or code in WEIGHED_CODES:
             continue
-
         found.findings.setdefault(repo_id, []).append(StoredFinding(row_id, code, subject, decoded(detail)))
 
 
@@ -210,7 +210,7 @@ def spellings(targets: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
     found: dict[str, list[tuple[int, str]]] = {}
     for target, source, text in bulk.fetch(
         "SELECT DISTINCT target, source, text FROM lineage_evidence "
-        f"WHERE {where} AND NOT (target = '') AND withdrawn_at IS NULL",
+        f"WHERE {where} AND NOT (target = '') AND withdrawn_at IS NULL AND source <> {int(Source.WEIGHTS)}",
         [param],
     ):
         found.setdefault(target, []).append((source, text))

@@ -73,6 +73,8 @@ def edge_attributes(link: Link) -> dict[str, str | bool]:
         "primary": link.primary,
         "standing": link.standing,
     }
+    if link.verdict:
+        values["weights"] = link.verdict
     if link.repaired:
         values["repaired"] = link.repaired
     return values
@@ -117,7 +119,14 @@ def _graphml(piece: Piece) -> Iterator[str]:
         "descendants": int,
         "findings": int,
     }
-    edge_keys = {"relation": str, "sources": str, "primary": bool, "standing": str, "repaired": str}
+    edge_keys = {
+        "relation": str,
+        "sources": str,
+        "primary": bool,
+        "standing": str,
+        "weights": str,
+        "repaired": str,
+    }
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n'
     for kind, keys in (("node", node_keys), ("edge", edge_keys)):
         for key, type_ in keys.items():
@@ -175,7 +184,8 @@ def _mermaid(piece: Piece) -> Iterator[str]:
         before, after = _SHAPES[own][:2] if own else ("{{", "}}")
         yield f'  {number[brief.id]}{before}"{_mermaid_text(brief.name)}"{after}\n'
     for link in piece.links:
-        arrow = "-.->" if link.standing != "declared" or not link.primary else "-->"
+        sure = link.standing in ("declared", "confirmed")
+        arrow = "-.->" if not sure or not link.primary else "==>" if link.standing == "confirmed" else "-->"
         word = RELATION_WORDS[link.relation]
         yield f"  {number[link.parent_id]} {arrow}|{word}| {number[link.child_id]}\n"
     if _truncated(piece):
@@ -212,7 +222,8 @@ def _dot(piece: Piece) -> Iterator[str]:
         yield f"  {_dot_text(brief.name)} [shape={shape}{colour}{style}];\n"
     for link in piece.links:
         style = "solid" if link.primary else "dashed"
-        style = "dotted" if link.standing != "declared" else style
+        style = "bold" if link.standing == "confirmed" and link.primary else style
+        style = style if link.standing in ("declared", "confirmed") else "dotted"
         yield (
             f"  {_dot_text(ends[link.parent_id].name)} -> {_dot_text(ends[link.child_id].name)} "
             f'[label="{RELATION_WORDS[link.relation]}", color="{_COLOURS[link.relation]}", style={style}];\n'
@@ -236,6 +247,7 @@ CSV_COLUMNS = (
     "relation",
     "primary",
     "standing",
+    "weights",
     "sources",
     "repaired",
     "child_state",
@@ -277,6 +289,7 @@ def _csv_row(child: Brief, link: Link | None, parent: Brief | None) -> list[obje
         RELATION_WORDS[link.relation] if link else "",
         ("yes" if link.primary else "no") if link else "",
         link.standing if link else "",
+        link.verdict if link else "",
         " ".join(s.name.lower() for s in link.sources) if link else "",
         link.repaired if link else "",
         child.state,

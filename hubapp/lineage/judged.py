@@ -11,6 +11,7 @@ from hubapp.catalog import bulk
 from hubapp.catalog.services import ensure_stubs, respell_stubs
 from hubapp.catalog.stored import Stored
 from hubapp.lineage import cases as reading
+from hubapp.lineage import weighing
 from hubapp.lineage.cases import Cases, Mark
 from hubapp.lineage.models import Wants
 from hubapp.lineage.services import mark
@@ -99,6 +100,7 @@ def _store_edges(cases: Cases, judgements: Mapping[int, Judgement]) -> tuple[set
     new: list[tuple[Any, ...]] = []
     changed: list[tuple[Any, ...]] = []
     gone: list[int] = []
+    lost: list[tuple[int, int]] = []
     moved: set[int] = set()
     counted: set[int] = set()
     for child in cases.marks:
@@ -116,9 +118,11 @@ def _store_edges(cases: Cases, judgements: Mapping[int, Judgement]) -> tuple[set
                 counted.add(parent)
         for old in stored.values():
             gone.append(old.id)
+            lost.append((child, old.parent_id))
             moved.add(child)
             counted.add(old.parent_id)
     bulk.delete("lineage_edge", {"id": "id"}, [(edge_id,) for edge_id in sorted(gone)])
+    weighing.forget(gone=lost)
     bulk.update("lineage_edge", {"id": "id"}, _JUDGED, sorted(changed))
     insert_edges(sorted(new, key=lambda row: (row[1], row[0])))
     return moved, counted

@@ -5,10 +5,12 @@ from __future__ import annotations
 from django.db import models
 
 from hubapp.catalog.models import Repo
-from workers.lineage.records import Relation, Source
+from workers.lineage.records import Kinship, Relation, Source, Standing
 
 RELATIONS = [(r.value, r.name.lower()) for r in Relation]
 SOURCES = [(s.value, s.name.lower()) for s in Source]
+STANDINGS = [(s.value, s.value.replace("_", " ")) for s in Standing]
+KINSHIPS = [(k.value, k.value.replace("_", " ")) for k in Kinship]
 
 
 class Evidence(models.Model):
@@ -72,6 +74,40 @@ class Edge(models.Model):
 
     def __str__(self) -> str:
         return f"{self.parent_id} → {self.child_id}"
+
+
+class Verdict(models.Model):
+    """What the weights say of a declared edge: by its ends, as edges come and go with the evidence.
+
+    ``figures`` and ``layers`` are what was measured (``workers.lineage.records.Verdict``), ``likelier`` a model that
+    stands nearer to the child. It stands for the revisions of both and the ``version`` of the method; ``others`` is a
+    digest of the other models that were held against it.
+    """
+
+    child = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="verdicts", db_index=False)
+    parent = models.ForeignKey(Repo, on_delete=models.CASCADE, related_name="verdicts_on_children")
+    verdict = models.CharField(max_length=12, choices=STANDINGS)
+    kinship = models.CharField(max_length=12, choices=KINSHIPS, blank=True, default="")
+    reason = models.CharField(max_length=40)
+    figures = models.JSONField(default=dict)
+    layers = models.JSONField(default=list)  # [label, similarity, change]
+    likelier = models.ForeignKey(
+        Repo, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    child_revision = models.CharField(max_length=64)
+    parent_revision = models.CharField(max_length=64)
+    version = models.PositiveSmallIntegerField()
+    others = models.CharField(max_length=32, blank=True, default="")
+    bytes_read = models.BigIntegerField(default=0)
+    parent_bytes = models.BigIntegerField(default=0)
+    judged_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["child", "parent"], name="verdict_once")]
+        indexes = [models.Index(fields=["verdict", "child"], name="verdict_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.parent_id} → {self.child_id}: {self.verdict}"
 
 
 class Node(models.Model):

@@ -17,6 +17,7 @@ from hubapp.lineage.neighbourhoods import neighbourhood
 from hubapp.lineage.relatives import children, evidence, findings, line, links_to, parents, relation_counts, siblings
 from hubapp.lineage.remarks import remarks_of
 from hubapp.lineage.walks import ancestors, around, common_ancestor, descendants, path
+from hubapp.lineage.weighed import weighed as verdicts
 
 __all__ = [
     "Totals",
@@ -42,6 +43,7 @@ __all__ = [
     "search_in_family",
     "siblings",
     "totals",
+    "verdicts",
 ]
 
 

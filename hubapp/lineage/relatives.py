@@ -23,6 +23,7 @@ from hubapp.lineage.shapes import (
     Remark,
     Statement,
 )
+from hubapp.lineage.weighed import weighed
 from workers.errors import BadRequest
 from workers.lineage.records import Relation, Source
 
@@ -79,6 +80,7 @@ def parents(repo: Repo | int) -> Parents:
     standing = [s for s in statements if s.withdrawn_at is None]
     owner = _owners({s.target for s in standing if s.target}, known)
     remarks = remarks_of([key]).get(key, ())
+    said_by_weights = weighed([key])
     links.sort(key=lambda each: not each.primary)
     items = []
     used: set[Remark | int] = set()
@@ -90,7 +92,7 @@ def parents(repo: Repo | int) -> Parents:
         texts = {parent.name.lower()} | {s.text.lower() for s in own} | {s.target for s in own}
         about = tuple(r for r in remarks if r.subject and r.subject.lower() in texts)
         used.update(id(r) for r in about)
-        items.append(Parent(parent, each, own, about))
+        items.append(Parent(parent, each, own, about, said_by_weights.get((parent.id, key))))
     held = {s.id for item in items for s in item.statements}
     return Parents(
         items=tuple(items),

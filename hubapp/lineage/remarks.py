@@ -77,6 +77,17 @@ def _state(detail: Detail) -> Detail:
     return {"state": states.get(detail.get("state", ""), "not public")}
 
 
+def _weighed(detail: Detail) -> Detail:
+    how = {
+        "unrelated": "they are no nearer to each other than strangers",
+        "adapter_shapes": "its updates do not fit the shapes of that model",
+        "other_base_fits": "its updates follow another model's directions",
+        "branched_before": "it lacks what sets that model apart from an earlier one",
+        "not_in_hull": "nothing of that model is in the mixture",
+    }
+    return {"how": how.get(detail.get("reason", ""), "they do not fit")}
+
+
 def _own_author(name: str, subject: str, detail: Detail) -> Iterable[str]:
     author, slash, _ = name.partition("/")
     guess = f"{author}/{subject}"
@@ -142,6 +153,13 @@ WORDS: dict[Code, Words] = {
         "Descends from itself",
         "By what is declared it is its own ancestor: {members}. The oldest of them was made the root.",
         _members,
+    ),
+    Code.WEIGHTS_CONTRADICT: Words(
+        ERROR,
+        "Weights contradict the parent",
+        "It is said to descend from {subject}; the weights show otherwise: {how}.",
+        _weighed,
+        lambda name, subject, detail: (detail.get("likelier", ""),),
     ),
     Code.QUANTIZED_OF_QUANTIZED: Words(
         INFO, "Quantized twice", "Its parent is itself a quantized copy of another model."

@@ -76,7 +76,8 @@ class Brief:
 class Link:
     """An edge. ``repaired`` says why the parent or relation differs from what was declared: "", "case", "text",
     "renamed" or "relation". ``standing`` is how much is known: "declared", or "unresolved" where the parent is only
-    a name (weights will add "confirmed", "recovered" and "contradicted").
+    a name, "confirmed" or "contradicted" by the weights (a cycle contradicts too). ``verdict`` is what the weights say:
+    "confirmed", "contradicted", "cannot_tell", or "" where they were not compared.
     """
 
     parent_id: int
@@ -86,6 +87,7 @@ class Link:
     repaired: str = ""
     primary: bool = False
     standing: str = "declared"
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +127,41 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighed:
+    """What the weights say of an edge. ``verdict`` and ``kinship`` are values of ``workers.lineage.records``;
+    ``sentence`` says why in plain words, ``figure`` is the one figure that tells most ("0.997"); ``layers`` are
+    (label, similarity to the parent, relative change). ``likelier`` is a model that stands nearer to the child, ""
+    where none is known. ``bytes_read`` is what the child's sample cost, ``parent_bytes`` the parent's.
+    """
+
+    parent_id: int
+    child_id: int
+    verdict: str
+    kinship: str
+    reason: str
+    sentence: str
+    figure: str
+    figures: Mapping[str, float]
+    layers: tuple[tuple[str, float, float], ...]
+    likelier: str
+    bytes_read: int
+    parent_bytes: int
+    version: int
+    judged_at: datetime
+    fresh: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Parent:
-    """A parent of a repo: who it is, the edge, the statements behind it and what is odd about them."""
+    """A parent of a repo: who it is, the edge, the statements behind it, what is odd about them, and what the weights
+    say (None: they were not compared).
+    """
 
     repo: Brief
     link: Link
     statements: tuple[Statement, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    weighed: Weighed | None = None
 
 
 @dataclass(frozen=True, slots=True)

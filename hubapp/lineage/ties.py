@@ -15,7 +15,7 @@ from workers.lineage.records import Code, Relation, Source
 MOST = 5_000
 """No answer holds more statements or doubts."""
 
-DOUBTS = (Code.PARENT_YOUNGER, Code.RELATION_DISAGREES)
+DOUBTS = (Code.PARENT_YOUNGER, Code.RELATION_DISAGREES, Code.WEIGHTS_CONTRADICT)
 """Findings that speak against an edge as it was declared: their subject is the parent's name. (An edge that closes a
 cycle says so itself.)
 """

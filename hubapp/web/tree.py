@@ -147,10 +147,14 @@ def _row(
     """A row of the table, of a model and one of its parents; None where it has none."""
     if link is None or parent is None:
         return tree_rows.row(brief, relation="root")
-    if link.standing == "contradicted" or (brief.id, parent.name.lower()) in (doubts or {}):
-        known, doubted = "contradicted", True
+    doubted = link.standing == "contradicted" or (brief.id, parent.name.lower()) in (doubts or {})
+    if doubted:
+        known = "contradicted"
+    elif link.standing == "confirmed":
+        known = "confirmed by weights"
     else:
-        known, doubted = ("declared only" if parent.known else "parent not resolved"), False
+        known = "declared only" if parent.known else "parent not resolved"
+        known += ", weights can't tell" if link.verdict == "cannot_tell" else ""
     return tree_rows.row(
         brief, relation=link.relation, parent=parent, known=f"{known}: {_words(link.sources)}", doubted=doubted
     )

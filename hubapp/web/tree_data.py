@@ -13,7 +13,7 @@ from typing import Any
 
 from django.http import QueryDict
 
-from hubapp.lineage import queries, shelves, ties
+from hubapp.lineage import queries, shelves, ties, weighed
 from hubapp.lineage.shapes import Brief, Filters, Link
 from workers.errors import BadRequest
 from workers.lineage.records import Relation, Source
@@ -112,8 +112,9 @@ def node(brief: Brief) -> dict[str, Any]:
     }
 
 
-def edge(link: Link, at: int, doubts: tuple[str, ...]) -> dict[str, Any]:
-    """One edge: parent, child, relation, mask of sources (1 << Source), kind of line, place among the child's parents.
+def edge(link: Link, at: int, doubts: tuple[str, ...], glance: tuple[str, str, str] | None = None) -> dict[str, Any]:
+    """One edge: parent, child, relation, mask of sources (1 << Source), kind of line, place among the child's parents;
+    what the weights say, where they were compared, by which figure, and the likelier parent.
 
     Whether the parent is only a name, the browser sees from the parent.
     """
@@ -131,6 +132,10 @@ def edge(link: Link, at: int, doubts: tuple[str, ...]) -> dict[str, Any]:
         found["repaired"] = link.repaired
     if odd:
         found["why"] = list(doubts) or ["cycle"]
+    if glance is not None:
+        found["w"], found["figure"], likelier = glance
+        if likelier:
+            found["likelier"] = likelier
     return found
 
 
@@ -154,12 +159,13 @@ def gather(ids: Iterable[int], *, whole: Collection[int] = ()) -> dict[str, Any]
     names = briefs | queries.briefs(
         link.parent_id for link in links if link.child_id in doubted and link.parent_id not in briefs
     )
+    glances = weighed.glances([link.child_id for link in links if link.verdict])
     edges = []
     places: Counter[int] = Counter()
     for link in links:
         parent = names.get(link.parent_id)
         against = odd.doubts.get((link.child_id, parent.name.lower()), ()) if parent else ()
-        edges.append(edge(link, places[link.child_id], against))
+        edges.append(edge(link, places[link.child_id], against, glances.get((link.parent_id, link.child_id))))
         places[link.child_id] += 1
     return {
         "nodes": [node(brief) | ({"self": True} if brief.id in odd.selves else {}) for brief in briefs.values()],

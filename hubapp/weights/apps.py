@@ -13,3 +13,13 @@ class WeightsConfig(AppConfig):
         kinds.register(
             kinds.Kind("inspect", queue="analyse", title="Read weights", lease_seconds=300, max_attempts=8, rerun=True)
         )
+        kinds.register(
+            kinds.Kind(
+                "verify",
+                queue="analyse",
+                title="Hold descent against weights",
+                lease_seconds=300,
+                max_attempts=8,
+                rerun=True,
+            )
+        )

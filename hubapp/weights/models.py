@@ -54,3 +54,31 @@ class Inspection(models.Model):
 
     def __str__(self) -> str:
         return f"{self.repo_id}: {self.state}"
+
+
+class Sketch(models.Model):
+    """Sampled rows of a repo's weights, kept so that they are compared with others' and not read again.
+
+    ``data`` is ``workers.weights.sketches.Sketch.dumps``, null where none could be drawn (``code`` says why). ``body``
+    is a digest of the architecture's layers, equal for all that can be compared row by row; ``print`` is 256 float16
+    by which near ones are found among many.
+    """
+
+    repo = models.OneToOneField(Repo, primary_key=True, on_delete=models.CASCADE, related_name="sketch")
+    revision = models.CharField(max_length=64)
+    version = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=10, blank=True, default="")  # "model" or "adapter"
+    body = models.CharField(max_length=32, blank=True, default="")
+    print = models.BinaryField(null=True, blank=True)
+    data = models.BinaryField(null=True, blank=True)
+    code = models.CharField(max_length=60, blank=True, default="")
+    reason = models.CharField(max_length=500, blank=True, default="")
+    bytes_read = models.BigIntegerField(default=0)
+    requests = models.PositiveIntegerField(default=0)
+    drawn_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["body", "repo"], name="sketch_body", condition=~models.Q(body=""))]
+
+    def __str__(self) -> str:
+        return f"{self.repo_id}: {self.kind or self.code}"

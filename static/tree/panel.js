@@ -9,6 +9,7 @@ const WHY = {
   cycle: "a cycle: the parent descends from this model",
   parent_younger: "the parent was created after this model",
   relation_disagrees: "its sources disagree on the relation",
+  weights_contradict: "its weights show another descent",
 };
 const REPAIRED = { case: "written in another case", text: "read from a longer text", renamed: "declared by an old name", relation: "declared as another relation" };
 
@@ -46,6 +47,11 @@ function edgeLine(node, data) {
     html("span", { class: "repo" }, parent ? parent.label : "?"),
     html("span", { class: edge.k === "contradicted" ? "small doubted" : "small muted" },
       [unresolved ? "parent not resolved" : STATUS_WORDS[edge.k], edge.m ? `by ${sources(edge.m)}` : ""].filter(Boolean).join(", ")));
+  if (edge.w) {
+    const word = { confirmed: "The weights confirm it", contradicted: "The weights contradict it", cannot_tell: "The weights cannot tell" }[edge.w];
+    line.append(html("span", { class: edge.w === "contradicted" ? "small doubted" : "small" }, edge.figure ? `${word}: ${edge.figure}` : word));
+    if (edge.likelier) line.append(html("span", { class: "small" }, edge.k === "contradicted" ? "Likelier parent: " : "Nearer to it: ", html("span", { class: "repo" }, edge.likelier)));
+  }
   for (const why of edge.why ?? []) line.append(html("span", { class: "small doubted" }, WHY[why] ?? why));
   if (edge.repaired) line.append(html("span", { class: "small inferred" }, REPAIRED[edge.repaired] ?? edge.repaired));
   return line;

@@ -29,7 +29,7 @@ function rows(forest, data) {
     found.push({
       node, model: node.model, label: node.label, parentLabel, edge,
       relation: edge ? byCode(edge.r).name : "root",
-      known: edge ? `${unresolved ? "parent not resolved" : STATUS_WORDS[edge.k]}${edge.m ? `: ${sources(edge.m)}` : ""}` : "",
+      known: edge ? `${unresolved ? "parent not resolved" : STATUS_WORDS[edge.k]}${edge.w === "cannot_tell" ? ", weights can't tell" : ""}${edge.m ? `: ${sources(edge.m)}` : ""}` : "",
       total: node.total ?? node.model?.counts.reduce((a, b) => a + b, 0) ?? 0,
     });
   };

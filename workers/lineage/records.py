@@ -93,10 +93,14 @@ class Code(StrEnum):
     DROPPED_BY_HUB = "dropped_by_hub"
     CYCLE = "cycle"
     QUANTIZED_OF_QUANTIZED = "quantized_of_quantized"
+    WEIGHTS_CONTRADICT = "weights_contradict"
 
 
 PLACED_CODES = frozenset({Code.CYCLE, Code.QUANTIZED_OF_QUANTIZED})
-"""Findings that need the graph: placing writes them. All others follow from one model's evidence: judging does."""
+"""Findings that need the graph: placing writes them."""
+
+WEIGHED_CODES = frozenset({Code.WEIGHTS_CONTRADICT})
+"""Findings that need the weights: verifying writes them. All others follow from one model's evidence: judging does."""
 
 
 class Said(NamedTuple):

@@ -32,6 +32,7 @@ def parents(request: HttpRequest, name: Name) -> schemas.Parents:
             schemas.Parent(
                 model=answers.brief(each.repo),
                 link=answers.links([each.link], [each.repo, own[repo.pk]])[0],
+                weights=answers.verdict(each.weighed),
                 evidence=[answers.statement(said) for said in each.statements],
                 findings=[answers.remark(remark) for remark in each.remarks],
             )

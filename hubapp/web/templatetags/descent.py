@@ -10,13 +10,16 @@ from django.utils.safestring import SafeString, mark_safe
 
 from hubapp.licences.shapes import Ancestor
 from hubapp.lineage.shapes import Parent, Statement
+from hubapp.lineage.weighed import KINSHIPS, WORDS
 from hubapp.web import wording
+from hubapp.web.likeness import likeness
 from hubapp.web.templatetags.figures import ago
 from hubapp.web.templatetags.marks import relation_tag, safe_link
 from hubapp.web.templatetags.marks import repo as repo_tag
 from workers.lineage.records import Source
 
 register = template.Library()
+register.filter("likeness", likeness)
 
 SOURCES = {
     Source.WEIGHTS: "the weights",
@@ -63,6 +66,24 @@ def standing_word(standing: str) -> str:
 def is_unresolved(standing: str) -> bool:
     """Whether the parent is only a name: its shape is drawn hollow."""
     return standing == "unresolved"
+
+
+@register.filter
+def verdict_kind(verdict: str) -> str:
+    """The class of a verdict's look."""
+    return verdict.replace("_", "-")
+
+
+@register.filter
+def verdict_word(verdict: str) -> str:
+    """A verdict of the weights in a word or two."""
+    return WORDS.get(verdict, verdict)
+
+
+@register.filter
+def kinship_words(kinship: str) -> str:
+    """How the weights say that two are related."""
+    return KINSHIPS.get(kinship, kinship)
 
 
 @register.filter

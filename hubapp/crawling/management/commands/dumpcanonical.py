@@ -13,6 +13,7 @@ from hubapp.catalog import bulk
 from hubapp.catalog.models import Alias, Repo, RepoState, RepoTerm
 from hubapp.lineage.models import Edge, Evidence, Finding, Node
 from hubapp.searching.models import Entry
+from workers.lineage.records import WEIGHED_CODES, Source
 
 # Left out: keys and what is made of them (rank), times of ours, jobs, and the digests by which changes are noticed.
 _REPO = (
@@ -96,7 +97,10 @@ def _terms(names: dict[int, str]) -> Iterator[list[Any]]:
 
 def _evidence(names: dict[int, str]) -> Iterator[list[Any]]:
     fields = ("child_id", "source", "text", "target", "relation", "hub_id", "times", "withdrawn_at")
-    for child, *values, withdrawn in Evidence.objects.values_list(*fields).iterator(5000):
+    # What weights say depends on which of them were read, and when: it is no part of what a crawl learns.
+    for child, *values, withdrawn in (
+        Evidence.objects.exclude(source=Source.WEIGHTS).values_list(*fields).iterator(5000)
+    ):
         yield ["evidence", names[child], *values, withdrawn is None]
 
 
@@ -115,7 +119,8 @@ def _nodes(names: dict[int, str]) -> Iterator[list[Any]]:
 
 
 def _findings(names: dict[int, str]) -> Iterator[list[Any]]:
-    for repo, *values in Finding.objects.values_list("repo_id", "code", "subject", "detail").iterator(5000):
+    told = Finding.objects.exclude(code__in=[code.value for code in WEIGHED_CODES])
+    for repo, *values in told.values_list("repo_id", "code", "subject", "detail").iterator(5000):
         yield ["finding", names[repo], *values]
 
 

@@ -1,1 +1,0 @@
-"""Whether models can be merged, what stands in the way, and how it is done."""
