@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--rate-limit", default="off", help="off, real, real/SCALE or api=REQUESTS/SECONDS[,resolvers=…]")
     top.add_argument("--latency-ms", type=float, default=0.0, help="wait so long before each answer")
     top.add_argument("--bandwidth", type=float, help="bytes per second of each connection")
+    top.add_argument("--line", type=float, help="bytes per second of all connections together")
     top.add_argument("--seed", type=int, default=0, help="seed of the faults' dice")
     top.add_argument(
         "--prerender",

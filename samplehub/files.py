@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from samplehub.http11 import FileSlice
+from samplehub.http11 import FileSlice, Made
 
 #: Files of these kinds are kept in large-file storage, whatever their size, as the Hub's default rules say.
 LARGE_SUFFIXES = frozenset(
@@ -42,6 +43,7 @@ class Blob:
     sha256: str | None = None
     data: bytes | None = None
     path: Path | None = None
+    make: Callable[[int, int], bytes] | None = None  # for content that is made when it is sent
 
     @classmethod
     def of_bytes(cls, data: bytes, *, large: bool = False) -> Blob:
@@ -61,13 +63,22 @@ class Blob:
         """A large file whose hash is known, so that it need not be read now."""
         return cls(size, git_blob(pointer(sha256, size)), sha256, None, path)
 
+    @classmethod
+    def made(cls, make: Callable[[int, int], bytes], size: int, sha256: str) -> Blob:
+        """A large file whose bytes ``make(start, stop)`` gives whenever some are asked for."""
+        return cls(size, git_blob(pointer(sha256, size)), sha256, make=make)
+
     def read(self) -> bytes:
+        if self.make is not None:
+            return self.make(0, self.size)
         if self.data is not None:
             return self.data
         return self.path.read_bytes() if self.path is not None else b""
 
-    def part(self, start: int, stop: int) -> bytes | FileSlice:
+    def part(self, start: int, stop: int) -> bytes | FileSlice | Made:
         """Bytes ``start`` to ``stop``, ready to be sent."""
+        if self.make is not None:
+            return Made(self.make, start, stop - start)
         if self.path is None:
             return (self.data or b"")[start:stop]
         return FileSlice(self.path, start, stop - start)

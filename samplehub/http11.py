@@ -27,6 +27,7 @@ MAX_BODY = 8 * 1024 * 1024  # paths-info of a large repo is the largest body tha
 SEND_BUFFER = 4 * 1024 * 1024  # a whole page of 1,000 rows leaves in one system call
 IDLE_S = 120.0  # an idle kept-alive connection is closed after this
 STEP_S = 0.05  # a slow line is fed in steps of this length
+LINE_STEP = 256 * 1024  # bytes that an answer sends on a shared line before others have their turn
 
 Headers = list[tuple[str, str]]
 JSON = ("Content-Type", "application/json; charset=utf-8")
@@ -70,11 +71,38 @@ class FileSlice:
 
 
 @dataclass(slots=True)
+class Made:
+    """Bytes ``start`` to ``start + length`` of what is made when it is sent: ``make(start, stop)`` gives them."""
+
+    make: Callable[[int, int], bytes]
+    start: int
+    length: int
+
+
+@dataclass(slots=True)
+class Line:
+    """A line that all connections share: so many bytes per second in all."""
+
+    rate: float
+    free_at: float = 0.0
+
+    async def carry(self, size: int) -> None:
+        """Wait until ``size`` bytes have gone through, after all that were given before them."""
+        now = asyncio.get_running_loop().time()
+        self.free_at = max(now, self.free_at) + size / self.rate
+        await asyncio.sleep(self.free_at - now)
+
+
+Body = bytes | memoryview | FileSlice | Made
+
+
+@dataclass(slots=True)
 class Delivery:
     """How an answer travels. Times in seconds, rates in bytes per second; None means undisturbed."""
 
     latency: float = 0.0
     bandwidth: float | None = None
+    line: Line | None = None
     hang: float | None = None  # say nothing for so long, then close
     reset_after: int | None = None  # send so many bytes of the body, then reset the connection
     cut_after: int | None = None  # send so many bytes of the body, then close as if all were well
@@ -82,19 +110,21 @@ class Delivery:
 
     @property
     def undisturbed_body(self) -> bool:
-        return all(figure is None for figure in (self.bandwidth, self.reset_after, self.cut_after, self.truncate_to))
+        return all(
+            figure is None for figure in (self.bandwidth, self.line, self.reset_after, self.cut_after, self.truncate_to)
+        )
 
 
 @dataclass(slots=True)
 class Response:
     status: int = 200
     headers: Headers = field(default_factory=list)
-    body: bytes | memoryview | FileSlice = b""
+    body: Body = b""
     delivery: Delivery | None = None
 
     @property
     def length(self) -> int:
-        return self.body.length if isinstance(self.body, FileSlice) else len(self.body)
+        return length_of(self.body)
 
 
 class BadRequest(Exception):
@@ -219,7 +249,7 @@ class Server:
             if close or not alive:
                 return
 
-    async def _send(self, writer: asyncio.StreamWriter, response: Response, *, head_only: bool, close: bool) -> bool:  # noqa: PLR0911
+    async def _send(self, writer: asyncio.StreamWriter, response: Response, *, head_only: bool, close: bool) -> bool:  # noqa: PLR0912
         """Sends an answer as its delivery says; False when the connection is not to be used again."""
         delivery = response.delivery
         if delivery is None:
@@ -233,10 +263,12 @@ class Server:
             return False
         if delivery.latency:
             await asyncio.sleep(delivery.latency)
-        body = response.body if head_only or delivery.undisturbed_body else as_bytes(response.body)
+        body = response.body
+        if not (head_only or delivery.undisturbed_body or isinstance(body, Made)):
+            body = as_bytes(body)
         if delivery.truncate_to is not None and not head_only:
             body = as_bytes(body)[: delivery.truncate_to]
-        length = body.length if isinstance(body, FileSlice) else len(body)
+        length = length_of(body)
         writer.write(head_bytes(response, length, close=close))
         if head_only:
             await writer.drain()
@@ -253,19 +285,33 @@ class Server:
             writer.write(as_bytes(body)[: delivery.cut_after])
             await writer.drain()
             return False
-        if delivery.bandwidth is not None:
+        if delivery.line is not None:
+            await self._send_in_turn(writer, body, delivery.line)
+        elif delivery.bandwidth is not None:
             view, step = memoryview(as_bytes(body)), max(1, int(delivery.bandwidth * STEP_S))
             for start in range(0, len(view), step):
                 writer.write(view[start : start + step])
                 await writer.drain()
                 await asyncio.sleep(len(view[start : start + step]) / delivery.bandwidth)
-            return True
-        await self._send_body(writer, body)
-        await writer.drain()
+        else:
+            await self._send_body(writer, body)
+            await writer.drain()
         return True
 
-    async def _send_body(self, writer: asyncio.StreamWriter, body: bytes | memoryview | FileSlice) -> None:
-        if not isinstance(body, FileSlice):
+    async def _send_in_turn(self, writer: asyncio.StreamWriter, body: Body, line: Line) -> None:
+        """Sends a body over a line that others use too, a piece at a time."""
+        for start in range(0, length_of(body), LINE_STEP):
+            piece = piece_of(body, start, min(length_of(body), start + LINE_STEP))
+            writer.write(piece)
+            await writer.drain()
+            await line.carry(len(piece))
+
+    async def _send_body(self, writer: asyncio.StreamWriter, body: Body) -> None:
+        if isinstance(body, Made):
+            for start in range(0, body.length, SEND_BUFFER):
+                writer.write(piece_of(body, start, min(body.length, start + SEND_BUFFER)))
+                await writer.drain()
+        elif not isinstance(body, FileSlice):
             writer.write(body)
         elif body.length:
             await writer.drain()
@@ -278,7 +324,22 @@ async def _turns(count: int = 8) -> None:
         await asyncio.sleep(0)
 
 
-def as_bytes(body: bytes | memoryview | FileSlice) -> bytes:
+def length_of(body: Body) -> int:
+    return body.length if isinstance(body, FileSlice | Made) else len(body)
+
+
+def piece_of(body: Body, start: int, stop: int) -> bytes:
+    """Bytes ``start`` to ``stop`` of a body."""
+    if isinstance(body, Made):
+        return body.make(body.start + start, body.start + stop)
+    if isinstance(body, FileSlice):
+        return as_bytes(FileSlice(body.path, body.start + start, stop - start))
+    return bytes(memoryview(body)[start:stop])
+
+
+def as_bytes(body: Body) -> bytes:
+    if isinstance(body, Made):
+        return body.make(body.start, body.start + body.length)
     if isinstance(body, FileSlice):
         with body.path.open("rb") as file:
             file.seek(body.start)

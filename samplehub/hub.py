@@ -15,7 +15,7 @@ from samplehub import prerender
 from samplehub.callers import Refusal, bucket_of, caller_of
 from samplehub.catalogue import CatalogueError
 from samplehub.faults import FaultError, Faults
-from samplehub.http11 import JSON, Delivery, FileSlice, Request, Response, json_bytes
+from samplehub.http11 import JSON, Delivery, FileSlice, Line, Request, Response, json_bytes
 from samplehub.limits import RateLimits
 from samplehub.listing import Shelf
 from samplehub.query import PAGE_MAX
@@ -34,6 +34,7 @@ class Hub:
     faults: Faults = field(default_factory=Faults)
     latency: float = 0.0
     bandwidth: float | None = None
+    line: Line | None = None
     origin: str = ""
     elsewhere: str = "http://127.0.0.2:9"
     about: str = ""
@@ -70,8 +71,8 @@ class Hub:
                 request.headers.pop("range", None)
         origin = self._origin_of(request)
         response = self._limited(request, origin)
-        if self.latency or self.bandwidth:
-            response.delivery = Delivery(latency=self.latency, bandwidth=self.bandwidth)
+        if self.latency or self.bandwidth or self.line:
+            response.delivery = Delivery(latency=self.latency, bandwidth=self.bandwidth, line=self.line)
         for fault in drawn:
             response = fault_kinds.spoil(fault, response, request, (origin, self.elsewhere), self.faults.chance())
         return response

@@ -21,7 +21,7 @@ from typing import Any
 from samplehub import content
 from samplehub.catalogue import CatalogueError
 from samplehub.faults import Faults, parse
-from samplehub.http11 import Server
+from samplehub.http11 import Line, Server
 from samplehub.hub import Hub
 from samplehub.limits import RateLimits
 from samplehub.listing import Shelf
@@ -43,6 +43,7 @@ class Options:
     rate_limit: str = "off"
     latency_ms: float = 0.0
     bandwidth: float | None = None
+    line: float | None = None  # bytes per second of all connections together
     seed: int = 0
     prerender: str | None = None
     storage: str = "same"
@@ -55,6 +56,7 @@ class Options:
             faults=Faults(parse(self.faults), self.seed),
             latency=self.latency_ms / 1000,
             bandwidth=self.bandwidth,
+            line=Line(self.line) if self.line else None,
             about=self.content if catalogue is None else "given rows",
         )
         if self.prerender is not None:
