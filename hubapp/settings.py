@@ -100,6 +100,7 @@ INSTALLED_APPS = [
     "hubapp.web",
     "hubapp.api",
     "hubapp.crawling",
+    "hubapp.merging",
     "hubapp.licences",
     "hubapp.searching",
     "hubapp.weights",
