@@ -94,6 +94,10 @@ HUB_CARDS = _number("ROOTSTOCK_CARDS", 500 if "huggingface.co" in HUB_ENDPOINT e
 # --- search by meaning ----------------------------------------------------------------------------------------------
 # A folder with another text encoder, or "lexical" for words and letters alone ("": the packaged one where it is there).
 TEXT_ENCODER = os.environ.get("ROOTSTOCK_ENCODER", "")
+# Where the search process listens: unix:/path or http://host:port.
+SEARCH_ADDRESS = os.environ.get("ROOTSTOCK_SEARCH") or f"unix:{VAR / 'search.sock'}"
+# Of how many models, the most popular first, cards and names are read for it (0: of none).
+MEANINGS = _number("ROOTSTOCK_MEANINGS", 20_000)
 
 # --- applications ---------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [

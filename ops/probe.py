@@ -1,6 +1,6 @@
 """Whether a container's process is well: exit status 0 or 1, with one line that says what is wrong.
 
-Usage: ``python ops/probe.py web [PORT] | worker QUEUE | beat``.
+Usage: ``python ops/probe.py web [PORT] | worker QUEUE | search | beat``.
 """
 
 from __future__ import annotations
@@ -54,6 +54,18 @@ def worker(queue: str) -> str:
     return "" if at_work.exists() else f"{queue}@{host} neither answers nor holds a job"
 
 
+def search() -> str:
+    """It listens and its encoder is loaded; before anything was crawled there may be none to load."""
+    _django()
+    from hubapp.searching import asking
+
+    try:
+        asking.health()
+    except asking.Silent as silent:
+        return f"search is {silent.state}" if silent.state == "down" else ""
+    return ""
+
+
 def beat() -> str:
     _django()
     from django.utils import timezone
@@ -67,7 +79,7 @@ def beat() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    kinds = {"web": web, "worker": worker, "beat": beat}
+    kinds = {"web": web, "worker": worker, "search": search, "beat": beat}
     if not arguments or arguments[0] not in kinds:
         sys.stderr.write(f"{__doc__}\n")
         return 2

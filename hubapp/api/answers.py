@@ -12,6 +12,7 @@ from hubapp.catalog import queries as catalog
 from hubapp.catalog.models import Repo
 from hubapp.lineage import queries as lineage
 from hubapp.lineage import shapes
+from hubapp.searching.meaning import Meant
 from hubapp.searching.queries import Hit
 from workers.errors import UnknownModel
 from workers.lineage.records import Relation
@@ -161,6 +162,25 @@ def hit(each: Hit) -> schemas.Hit:
         modified_at=each.modified_at,
         descendants=each.descendants,
         findings=each.findings,
+    )
+
+
+def meant(each: Meant) -> schemas.Meant:
+    return schemas.Meant(
+        hits=[
+            schemas.MeantHit(
+                **hit(found).model_dump(),
+                score=round(each.scores.get(found.repo_id, 0.0), 4),
+                reasons=[
+                    schemas.Reason(why=reason.why.value, share=round(reason.share, 4), words=reason.words)
+                    for reason in each.reasons.get(found.repo_id, ())
+                ],
+            )
+            for found in each.hits
+        ],
+        total=each.total,
+        state=cast(Any, each.state),
+        after=each.next or None,
     )
 
 

@@ -189,6 +189,30 @@ class Hit(Schema):
     findings: int
 
 
+class Reason(Schema):
+    """Why a result by meaning is there."""
+
+    why: Literal["weights", "card", "name", "siblings"]
+    share: float = Field(description="How sure this reason makes by itself, 0 to 1.")
+    words: str = Field(description="What it rests on, in words; may be empty.")
+
+
+class MeantHit(Hit):
+    score: float = Field(description="How sure all reasons make together, 0 to 1.")
+    reasons: list[Reason]
+
+
+class Meant(Schema):
+    """Results by meaning, best first."""
+
+    hits: list[MeantHit]
+    total: int = Field(description="All results there are; at most 200 are kept.")
+    state: Literal["ready", "loading", "down"] = Field(
+        description="ready, or why weights and meanings were not compared: then these are from names and cards."
+    )
+    after: Cursor
+
+
 class SearchPage(Schema):
     hits: list[Hit]
     total: int | None = Field(description="Exact up to 10,000; 10,001 stands for more; null: not counted (see count).")

@@ -22,6 +22,7 @@ from hubapp.jobs import faults
 from hubapp.jobs import services as jobs
 from hubapp.jobs.models import Job
 from hubapp.lineage import services as lineage
+from hubapp.searching import meanings
 from hubapp.searching import services as searching
 from hubapp.weights import services as weights
 from workers.crawling.records import CardFacts, Rejected, RepoFacts
@@ -244,7 +245,9 @@ def complete(*, job_id: int) -> None:
     lineage.wake()
     searching.wake()
     if settings.HUB_CARDS:
-        read_cards()
+        read_cards()  # and then what they mean
+    else:
+        meanings.wake()
     if settings.READ_WEIGHTS:
         weights.ask(scope="all", onward=True)
 

@@ -10,3 +10,4 @@ class SearchingConfig(AppConfig):
         from hubapp.jobs import kinds
 
         kinds.register(kinds.Kind("search", "analyse", "Search index", lease_seconds=300, rerun=True))
+        kinds.register(kinds.Kind("meanings", "analyse", "Cards by meaning", lease_seconds=300, rerun=True))

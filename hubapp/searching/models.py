@@ -133,3 +133,39 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.term_id}: {self.count}"
+
+
+class Meaning(models.Model):
+    """A model's card and name as points of the text encoder: what the ``search`` process compares questions with.
+
+    ``card`` and ``name``: unit rows in half precision, empty where there is nothing to read. ``text_hash``: of the
+    texts and of the encoder that read them, so that what has not changed is not read again. ``version`` grows with each
+    write: the process fetches what is newer than what it has.
+    """
+
+    repo = models.OneToOneField(
+        Repo, primary_key=True, on_delete=models.CASCADE, related_name="meaning", db_constraint=False
+    )
+    text_hash = models.CharField(max_length=32)
+    encoder = models.CharField(max_length=64)  # its digest
+    card = models.BinaryField(default=bytes)
+    name = models.BinaryField(default=bytes)
+    version = models.BigIntegerField(db_index=True)
+
+    def __str__(self) -> str:
+        return str(self.repo_id)
+
+
+class Lexicon(models.Model):
+    """The stand-in for a text encoder, fitted on the cards and names that are stored; one row."""
+
+    digest = models.CharField(max_length=64)
+    texts = models.IntegerField()  # that it was fitted on
+    data = models.BinaryField()
+    fitted_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "lexicons"
+
+    def __str__(self) -> str:
+        return f"{self.texts} texts"

@@ -21,6 +21,7 @@ LIMIT_MAX = 100
 TEXT_MAX = 200  # characters of a query, or of a filter's value, that are read: a term is no longer
 STATES = (RepoState.LISTED.value, RepoState.GATED.value, RepoState.STUB.value, RepoState.DISABLED.value)
 GATED = ("no", "yes", "auto", "manual")
+BY = ("names", "meaning")
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmbt]?)", re.IGNORECASE)
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
 
@@ -46,7 +47,8 @@ class Query:
     ``task`` … ``author``: exact values. ``min_parameters``, ``max_parameters``: counts. ``created_after``,
     ``created_before``: days in UTC, both included. ``no_parent``: nothing is known that it descends from.
     ``finding``: a finding's code; ``has_findings``: any. ``gated``: one of GATED; ``state``: one of STATES.
-    ``literal``: do not mend typos. ``after``: a page's ``next``.
+    ``literal``: do not mend typos. ``by``: one of BY, how the text is read; "" leaves that to the text.
+    ``after``: a page's ``next``.
     """
 
     text: str = ""
@@ -70,6 +72,7 @@ class Query:
     state: str = ""
     sort: Sort = Sort.POPULARITY
     literal: bool = False
+    by: str = ""
     after: str = ""
     limit: int = LIMIT
 
@@ -183,8 +186,9 @@ _PARAMS: dict[str, tuple[str, Callable[[str], Any], Callable[[Any], str]]] = {
     "state": ("state", _choice({value: value for value in STATES}), _same),
     "sort": ("sort", _choice({value: Sort(value) for value in Sort.values}), lambda sort: sort.value),
     "literal": ("literal", *_FLAG),
+    "by": ("by", _choice({value: value for value in BY}), _same),
     "after": ("after", _same, _same),
     "limit": ("limit", _limit, str),
 }
 _DEFAULTS = {field.name: field.default for field in fields(Query)}
-FILTERS = tuple(name for name in _DEFAULTS if name not in {"text", "sort", "literal", "after", "limit"})
+FILTERS = tuple(name for name in _DEFAULTS if name not in {"text", "sort", "literal", "by", "after", "limit"})

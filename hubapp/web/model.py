@@ -45,7 +45,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
         return unknown(request, name.strip("/"))
     repo = found.repo
     if repo.name != name:
-        return _moved(request, "model", repo)
+        return moved(request, "model", repo)
     with lineage.keeping():
         context = _context(request, repo)
     return render(request, "model/model.html", context)
@@ -90,7 +90,7 @@ def children(request: HttpRequest, name: str) -> HttpResponse:
         return unknown(request, name.strip("/"))
     repo = found.repo
     if repo.name != name:
-        return _moved(request, "children", repo)
+        return moved(request, "children", repo)
     counts = lineage.relation_counts(repo)
     relation = _relation_asked(request)
     try:
@@ -137,7 +137,7 @@ def unknown(request: HttpRequest, name: str) -> HttpResponse:
     return render(request, "model/unknown.html", context, status=404)
 
 
-def _moved(request: HttpRequest, route: str, repo: Repo) -> HttpResponse:
+def moved(request: HttpRequest, route: str, repo: Repo) -> HttpResponse:
     """Lead to the repo's present name. A name may be taken again, so browsers may not remember this for ever."""
     address = reverse(f"web:{route}", args=[repo.name])
     if request.META.get("QUERY_STRING"):

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
-from hubapp.searching import queries
+from hubapp.searching import meaning, queries
 from hubapp.searching.facetting import FEW
 from hubapp.searching.query import GATED, STATES, Query, Sort
 from hubapp.web.errors import error_page
@@ -98,9 +98,10 @@ def _answer(request: HttpRequest, query: Query, *, problems: list[str], of: str 
     if request.htmx and request.htmx.target == "search-count":  # type: ignore[attr-defined]
         return render(request, "search/_counted.html", _counted(query))
     try:
-        page = queries.search(query)
+        page, meant = _found(query, of=of)
     except BadRequest as error:
         return error_page(request, 400, text=str(error), code=error.code)
+    by_meaning = meant is not None and page.hits is meant.hits
     if of and not page.hits and not query.after and not query.text:
         raise Http404(f"No {of} of that name.")
     shown = query.but(text=page.corrected, after=query.after) if page.corrected else query
@@ -109,11 +110,16 @@ def _answer(request: HttpRequest, query: Query, *, problems: list[str], of: str 
         "query": query,
         "shown": shown,
         "page": page,
+        "meant": meant,
+        "by_meaning": by_meaning,
+        "reasons": meant.reasons if by_meaning and meant is not None else None,
+        "as_names": _address(query.but(by="names")),
+        "as_meaning": _address(query.but(by="meaning", sort=Sort.POPULARITY, literal=False)),
         "of": of,
         "of_name": getattr(query, of) if of else "",
         "problems": problems,
         "exact": _exact(query),
-        "next": _address(shown.but(after=page.next)) if page.next else "",
+        "next": _address(shown.but(after=page.next, **({"by": "meaning"} if by_meaning else {}))) if page.next else "",
         "first": _address(query.but()) if query.after else "",
         "literal": _address(query.but(literal=True)) if page.corrected else "",
         "suggested": _address(query.but(text=page.suggestion)) if page.suggestion else "",
@@ -129,6 +135,21 @@ def _answer(request: HttpRequest, query: Query, *, problems: list[str], of: str 
     if page.total is None and request.GET.get("count"):
         context |= _counted(shown)
     return render(request, "search/search.html", context | _form(query))
+
+
+def _found(query: Query, *, of: str) -> tuple[queries.Page, meaning.Meant | None]:
+    """The page of results, and what search by meaning said where it was asked. Its own hits are then the page's."""
+    if of or not query.text:
+        return queries.search(query), None
+    page = None
+    if query.by != "meaning":
+        page = queries.search(query)
+        if not meaning.is_meant(query, by_name=len(page.hits), is_all=not page.next, is_corrected=bool(page.corrected)):
+            return page, None
+    meant = meaning.search(query)
+    if page is not None and page.hits and meant.state != "ready":
+        return page, meant
+    return queries.Page(hits=meant.hits, total=meant.total, next=meant.next), meant
 
 
 def _counted(query: Query) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from hubapp.web import about, compare, crawls, families, home, model, search, tree
+from hubapp.web import about, alike, compare, crawls, families, home, model, search, tree
 
 app_name = "web"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("datasets/<path:name>", search.dataset, name="dataset"),
     path("authors/<path:name>", search.author, name="author"),
     path("models/<path:name>", model.model, name="model"),
+    path("alike/<path:name>", alike.alike, name="alike"),
     path("children/<path:name>", model.children, name="children"),
     path("fetch/<path:name>", model.fetch, name="fetch"),
     path("tree/<path:name>", tree.tree, name="tree"),

@@ -26,7 +26,7 @@ from tests.support.needs import ROOT
 from tests.support.servers import die_with_parent, end, free_port, wait_until
 
 FILE = ROOT / "docker-compose.yml"
-OURS = ("migrate", "web", "crawl", "analyse", "gpu", "beat")
+OURS = ("migrate", "web", "crawl", "analyse", "gpu", "search", "beat")
 SECRETS = {
     "SECRET_KEY": "k3y-of-this-test-8Jq2mVx0rTz5LwYbNdPcHsGf7aEuKi4o1RvXtQy",
     "ALLOWED_HOSTS": "rootstock.example.org",
@@ -128,7 +128,8 @@ class Stack:
             "ROOTSTOCK_ADMIN_PASSWORD": "a passphrase for the first start",
             "HF_ENDPOINT": hub_url,
         }
-        self.here = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+        search = f"http://127.0.0.1:{free_port()}"
+        self.here = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "ROOTSTOCK_SEARCH": search}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def environment(self, name: str) -> dict[str, str]:
@@ -197,7 +198,7 @@ def stack(
         subprocess.run(collect, cwd=ROOT, env=env, check=True, shell=True)
         try:
             assert running.start("migrate").wait(120) == 0, running.log("migrate")
-            for name in ("web", "crawl", "analyse", "gpu", "beat"):
+            for name in ("web", "crawl", "analyse", "gpu", "search", "beat"):
                 running.start(name)
             yield running
         finally:
@@ -250,7 +251,7 @@ def test_a_job_reaches_a_worker_and_its_results_a_page(stack: Stack) -> None:
 
 @pytest.mark.slow
 def test_workers_and_scheduler_say_that_they_are_well(stack: Stack) -> None:
-    for name in ("crawl", "analyse", "gpu"):
+    for name in ("crawl", "analyse", "gpu", "search"):
         wait_until(lambda: stack.is_healthy(name), seconds=60, what=f"{name}: {stack.log(name)}")  # noqa: B023
     end(stack.processes["gpu"], seconds=20)
     assert not stack.is_healthy("gpu")

@@ -1,4 +1,7 @@
-"""How names and queries are folded for search, and how far two words are apart. Standard library only."""
+"""How names and queries are folded for search, how far two words are apart, and what a question is about.
+
+Standard library only.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,19 @@ PHRASES = 12  # of a query that are looked for: more say nothing about a name of
 SHORTEST_MENDED = 4  # letters: of shorter words too many are one letter apart
 LONGEST = 40  # letters of a word that is remembered
 
+# How people begin a question; taken away one after another until what it is about is left.
+_FRAMES = re.compile(
+    r"(?:please|can you|could you|find|show|give|get|search(?: for)?|look(?:ing)?(?: for)?|list|recommend|suggest"
+    r"|i(?:'m| am| want| need|'d like| would like)|is there|are there|what|which|where|me|us|to|some|any|all|an?|the"
+    r"|(?:good |best |small |open )?(?:models?|loras?|adapters?|checkpoints?|networks?|classifiers?|generators?)"
+    r"|finetunes?|fine-?tunes?|(?:was|were|is|are|been|has|have|had)(?= \w)|that|who|trained|finetuned|fine-?tuned"
+    r"|specialis(?:ed|ing)|specializ(?:ed|ing)|made|built|learned|learnt|know(?:s|ing)?|good at|capable of"
+    r"|can|could|will|does|do|draws?|drawing|paints?|painting|generates?|generating|makes?|making|recogni[sz]es?"
+    r"|on|in|with|for|of|about|from|at|by"
+    r"|photos?|pictures?|images?|drawings?|renderings?|datasets?|data|examples?|showing|depicting)\b[\s,:]*",
+    re.IGNORECASE,
+)
+_END = re.compile(r"[\s?.!,;:]+$")
 _PLAIN_RUNS = re.compile(r"[a-z]+|[0-9]+")
 _RUNS = re.compile(r"[a-z]+|[0-9]+|[^\W\d_]+|\d+")
 
@@ -97,3 +113,15 @@ def distance(one: str, other: str, most: int = 2) -> int:
             return most + 1
         before, above = above, row
     return min(above[-1], most + 1)
+
+
+def subject(text: str) -> str:
+    """What a question is about: "find me models trained on photos of red circles" asks for "red circles".
+
+    A text that is nothing but such a beginning stays as it is.
+    """
+    words = _END.sub("", " ".join(text.split()))
+    rest = words
+    while rest and (found := _FRAMES.match(rest)) and found.end():
+        rest = rest[found.end() :]
+    return rest or words

@@ -9,6 +9,7 @@ from hubapp.crawling import queries, services
 from hubapp.crawling.models import Crawl
 from hubapp.jobs.models import Job
 from hubapp.lineage import services as lineage
+from hubapp.searching import meanings
 from workers.crawling import cards, lookups
 from workers.crawling.client import HubClient
 from workers.crawling.records import CardFacts
@@ -81,7 +82,7 @@ def read_cards(job: Job, cursor: Any) -> Outcome:
     if not found:
         if state["part"] == "orphans":
             return Outcome(cursor=state | {"part": "popular", "after": 0}, progress=_read(state, limit))
-        return Outcome(store=lineage.wake, cursor=state, progress=_read(state, state["done"]), done=True)
+        return Outcome(store=_follow, cursor=state, progress=_read(state, state["done"]), done=True)
     client = client_for(job)
     try:
         paid = lookups.paid(client, found, "resolvers")
@@ -102,6 +103,12 @@ def read_cards(job: Job, cursor: Any) -> Outcome:
     return Outcome(
         store=lambda: services.store_cards(job_id=job.pk, cards=read), cursor=state, progress=_read(state, limit)
     )
+
+
+def _follow() -> None:
+    """What follows from cards that were read: their descent, and what they mean."""
+    lineage.wake()
+    meanings.wake()
 
 
 def _card(client: HubClient, repo_id: int, name: str, sha: str, adapts: bool) -> CardFacts | RootstockError:

@@ -6,10 +6,11 @@ from datetime import date
 from typing import Annotated, Literal
 
 from django.http import HttpRequest
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Path, Query, Router, Schema
 
 from hubapp.api import answers, schemas
-from hubapp.api.routes import COMMON
+from hubapp.api.routes import COMMON, UNKNOWN
+from hubapp.searching import meaning
 from hubapp.searching import queries as searching
 from hubapp.searching.query import LIMIT_MAX, TEXT_MAX, Sort
 from hubapp.searching.query import Query as Wish
@@ -69,6 +70,22 @@ def search(request: HttpRequest, params: Query[SearchParams]) -> schemas.SearchP
         corrected=page.corrected,
         after=page.next or None,
     )
+
+
+@router.get("/meaning", response={200: schemas.Meant, **COMMON}, summary="Search by meaning")
+def by_meaning(request: HttpRequest, params: Query[SearchParams]) -> schemas.Meant:
+    """Models that are about `text`, in your own words, by what weights, cards and names tell. `sort` and `literal` do
+    not matter here; all other parameters narrow the results."""
+    return answers.meant(meaning.search(params.wish()))
+
+
+@router.get("/similar/{path:name}", response={200: schemas.Meant, **UNKNOWN}, summary="Models like one")
+def similar(
+    request: HttpRequest,
+    name: Annotated[str, Path(description="A model's id, such as `gpt2` or `org/name`.")],
+    limit: Annotated[int, Query(ge=1, le=100)] = 8,
+) -> schemas.Meant:
+    return answers.meant(meaning.alike(answers.found(name).repo.pk, limit))
 
 
 @router.get("/count", response={200: Count, **COMMON}, summary="How many match")

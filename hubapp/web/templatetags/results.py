@@ -1,5 +1,5 @@
 """Rows of search results, put together in Python: at twenty-five rows of a dozen parts, a template costs more than the
-search. ``{% load results %}``, then ``{% hits page.hits %}``, ``{% offers lists %}``.
+search. ``{% load results %}``, then ``{% hits page.hits reasons %}``, ``{% why reasons %}``, ``{% offers lists %}``.
 """
 
 from __future__ import annotations
@@ -15,27 +15,57 @@ from hubapp.searching.queries import Hit
 from hubapp.web.templatetags.figures import ago, number
 from hubapp.web.templatetags.marks import icon, model_url, relation_word, repo, shape
 from workers.lineage.records import Relation
+from workers.searching.records import Reason, Why
 
 register = template.Library()
 
 
 @register.simple_tag
-def hits(found: Iterable[Hit]) -> SafeString:
-    """The items of a list of results."""
-    return mark_safe("".join([_hit(hit) for hit in found]))  # noqa: S308 - each part is escaped where it is made
+def hits(found: Iterable[Hit], reasons: Mapping[int, Sequence[Reason]] | None = None) -> SafeString:
+    """The items of a list of results, each with why it is there where reasons are given."""
+    why = reasons or {}
+    rows = [_hit(hit, why.get(hit.repo_id, ())) for hit in found]
+    return mark_safe("".join(rows))  # noqa: S308 - each part is escaped where it is made
 
 
-def _hit(hit: Hit) -> str:
+@register.simple_tag
+def why(reasons: Sequence[Reason]) -> SafeString:
+    """Why a result is there: ``from its weights: red circle 83%``, ``from its card``, ``by its name``."""
+    return mark_safe(_why(reasons))  # noqa: S308 - each part is escaped where it is made
+
+
+_WHY = {
+    Why.WEIGHTS: ("from its weights", "read from the weights by the expert of its tree, not said by the repo"),
+    Why.CARD: ("from its card", "what its card and tags say"),
+    Why.NAME: ("by its name", "what it is called"),
+    Why.SIBLINGS: ("like its siblings", "its weights are like those of models whose cards say so"),
+}
+
+
+def _why(reasons: Sequence[Reason]) -> str:
+    parts = []
+    for reason in reasons:
+        words, title = _WHY[reason.why]
+        said = f": {escape(reason.words)}" if reason.words else ""
+        kind = " inferred" if reason.why in {Why.WEIGHTS, Why.SIBLINGS} else ""
+        share = (
+            "" if reason.why == Why.NAME else f' <data value="{reason.share:.3f}">{round(100 * reason.share)}%</data>'
+        )
+        parts.append(f'<li title="{title}"><span class="why-{reason.why.value}{kind}">{words}</span>{said}{share}</li>')
+    return f'<ul class="why small">{"".join(parts)}</ul>' if parts else ""
+
+
+def _hit(hit: Hit, reasons: Sequence[Reason] = ()) -> str:
     parts = [f'<li class="hit"><div class="hit-name">{_marks(hit.relations, bool(hit.descendants))} {repo(hit)}']
     if hit.gated:
         parts.append(f' <span class="chip state">{icon("lock")} gated</span>')
     if hit.state == "stub":
-        parts.append(' <span class="chip state">not crawled</span></div></li>')
+        parts.append(f' <span class="chip state">not crawled</span></div>{_why(reasons)}</li>')
         return "".join(parts)
     if hit.findings:
         words = "1 finding" if hit.findings == 1 else f"{hit.findings} findings"
         parts.append(f' <a class="chip warn" href="{escape(model_url(hit.name))}#findings">{words}</a>')
-    parts.append(f'</div><p class="hit-facts small muted">{"".join(_facts(hit))}</p>')
+    parts.append(f'</div>{_why(reasons)}<p class="hit-facts small muted">{"".join(_facts(hit))}</p>')
     if hit.excerpt:
         parts.append(f'<p class="hit-excerpt small">{escape(hit.excerpt)}</p>')
     parts.append("</li>")
