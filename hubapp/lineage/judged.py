@@ -34,13 +34,24 @@ _FINDING = {"repo_id": "id", "code": "text", "subject": "text", "detail": "json"
 _NONE = Judgement((), (), {})
 
 
+def make_stubs(*, cases: Cases, judgements: Mapping[int, Judgement]) -> list[Stored]:
+    """Make the parents that are only names, and let ``cases.names`` know them; returns the new ones, to be indexed.
+
+    To be called in a short transaction of its own before ``store``: whoever makes repos keeps all crawls waiting until
+    it commits. Done twice it changes nothing, so that a batch which is lost in between costs nothing.
+    """
+    made = _make_stubs(cases, judgements)
+    cases.names.update(reading.names(_missing(judgements)))
+    return made
+
+
 def store(*, cases: Cases, judgements: Mapping[int, Judgement], now: datetime, mark_places: bool) -> list[Stored]:
-    """Store the judgements of one batch, and take the batch's marks off.
+    """Store the judgements of one batch, and take the batch's marks off; ``make_stubs`` came before.
 
     Children whose edges changed are marked for placing and their parents for counting, unless ``mark_places`` is False
-    (a whole pass will follow). Returns the stubs that were made or respelt, for the search index.
+    (a whole pass will follow). Returns the stubs that were respelt, for the search index.
     """
-    made = _make_stubs(cases, judgements) + _respell_stubs(cases, judgements)
+    made = _respell_stubs(cases, judgements)
     take_marks_off(marks=cases.marks, wants=Wants.JUDGE)
     moved, counted = _store_edges(cases, judgements)
     _store_findings(cases, judgements, now)
@@ -62,17 +73,16 @@ def take_marks_off(*, marks: Mapping[int, Mark], wants: int) -> None:
 
 # --- stubs ----------------------------------------------------------------------------------------------------------
 def _make_stubs(cases: Cases, judgements: Mapping[int, Judgement]) -> list[Stored]:
-    """Make the parents that are only names, and let ``cases.names`` know them.
-
-    A stub is called as its name is spelt by the most trusted source of all that name it, whoever came first.
-    """
-    missing = {e.folded for j in judgements.values() for e in j.edges if e.parent_id is None}
+    """A stub is called as its name is spelt by the most trusted source of all that name it, whoever came first."""
+    missing = _missing(judgements)
     if not missing:
         return []
     spelt = {target: _first_spelling(texts) for target, texts in reading.spellings(missing).items()}
-    made = ensure_stubs(names=[spelt[target] for target in sorted(missing)])
-    cases.names.update(reading.names(missing))
-    return made
+    return ensure_stubs(names=[spelt[target] for target in sorted(missing)])
+
+
+def _missing(judgements: Mapping[int, Judgement]) -> set[str]:
+    return {e.folded for j in judgements.values() for e in j.edges if e.parent_id is None}
 
 
 def _respell_stubs(cases: Cases, judgements: Mapping[int, Judgement]) -> list[Stored]:

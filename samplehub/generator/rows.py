@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from samplehub.generator import names
+from samplehub.generator import extras, names
 from samplehub.generator.forest import ADAPTER, DIRT_NAMES, FINETUNE, MERGE, QUANTIZED, UNRESOLVED, Forest
 from samplehub.shape import RELATIONS, Row
 
@@ -131,10 +131,12 @@ class Generated(Forest):
             tags.append("gguf" if gguf else "safetensors")
         if relation != ADAPTER and not gguf:
             tags.append(architecture.model_type)
-            row["config"] = {"model_type": architecture.model_type}
+            row["config"] = self._config(architecture, library, variation)
         if task:
             tags.append(task)
             row["pipeline_tag"] = task
+        if weights or gguf:
+            tags += extras.CHATTY if task == "text-generation" else extras.SERVED
         if library:
             row["library_name"] = library
         if weights and relation != ADAPTER:
@@ -147,6 +149,18 @@ class Generated(Forest):
             }
         self._add_card_tags(i, row, card, tags, relation)
         return row
+
+    @staticmethod
+    def _config(architecture: names.Architecture, library: str | None, variation: int) -> Row:
+        """The Hub's extract of the configuration: of two in three models of transformers also the tokenizer's."""
+        config: Row = {"model_type": architecture.model_type}
+        if library == "transformers":
+            head = "ForCausalLM" if architecture.task == "text-generation" else "Model"
+            config["architectures"] = [f"{architecture.model_type.title().replace('-', '')}{head}"]
+            if variation % 3:
+                chats = architecture.task == "text-generation" and variation % 5 != 0
+                config["tokenizer_config"] = extras.tokenizer_config(variation, chats=chats)
+        return config
 
     def _read_block(self, number: int) -> None:
         span = slice(number * BLOCK, min(self.n, (number + 1) * BLOCK))
@@ -208,6 +222,10 @@ class Generated(Forest):
             tags = CARD_TAGS[MERGE]
         if tags:
             card["tags"] = list(tags)
+        if index := extras.model_index(self.short_name(i), variation):
+            card["model-index"] = index
+        if examples := extras.widget(variation):
+            card["widget"] = examples
         return card
 
     def rows(self, start: int = 0, stop: int | None = None) -> Iterator[Row]:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
+
 from hubapp.lineage import cases, families, judged, placed, places, services
 from hubapp.lineage.models import Wants
 from hubapp.searching import services as searching
@@ -64,6 +66,8 @@ def _judge(done: int, left: int, *, start: bool) -> Outcome:
     judgements = {repo_id: judge(child, batch.said[repo_id], batch.names) for repo_id, child in batch.children.items()}
     want_whole = start and _whole_is_cheaper(left)
     now = datetime.now(UTC)
+    with transaction.atomic():
+        searching.index(stored=judged.make_stubs(cases=batch, judgements=judgements))
 
     def store() -> None:
         if want_whole:
