@@ -187,7 +187,7 @@ else:
                         "PRAGMA journal_mode=WAL",
                         "PRAGMA synchronous=NORMAL",
                         "PRAGMA mmap_size=268435456",
-                        "PRAGMA cache_size=-65536",
+                        "PRAGMA cache_size=-24576",
                         "PRAGMA temp_store=MEMORY",
                         # 64 MB of log before it is put into the file: at the default of 4 MB each page of a crawl
                         # waits for that, and pages of the file that all of them touch are written each time.

@@ -40,7 +40,7 @@ def of_state(state: str, gated: str) -> list[int]:
     return [] if number is None else [number]
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=16_384)
 def token(number: int) -> str:
     """The three characters that stand for a number in SQLite's index."""
     rest, low = divmod(number + _SHIFT, _BASE)

@@ -90,7 +90,7 @@ _NOT_MODELS = ("datasets", "spaces", "collections", "papers", "docs", "blog", "o
 _AFTER_ID = frozenset({"blob", "tree", "resolve", "raw", "discussions", "commits", "commit", "edit", "settings"})
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def read(text: str) -> Reading:
     """Read one declared ``text`` as the repo id that it names, if any.
 
