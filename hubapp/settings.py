@@ -85,7 +85,7 @@ HUB_STORAGE_HOSTS = tuple(
 # How many unknown parents one crawl may look up by name, and how many cards are read after it (0: none).
 HUB_LOOKUPS = _number("ROOTSTOCK_LOOKUPS", 2000)
 # Whether pages are read in processes of their own while others are stored (0: in the worker itself; saves 60 MB each).
-HUB_READERS = _number("ROOTSTOCK_READERS", 0)
+HUB_READERS = _number("ROOTSTOCK_READERS", 1)
 # Whether a crawl ends with reading the weights of what it brought, and whether gated ones are read with the token.
 READ_WEIGHTS = bool(_number("ROOTSTOCK_READ_WEIGHTS", 1 if os.environ.get("ROOTSTOCK_HUB_AUTOSTART") == "true" else 0))
 GATED_WEIGHTS = bool(_number("ROOTSTOCK_GATED_WEIGHTS", 0))
