@@ -87,7 +87,8 @@ HUB_LOOKUPS = _number("ROOTSTOCK_LOOKUPS", 2000)
 # Whether pages are read in processes of their own while others are stored (0: in the worker itself; saves 60 MB each).
 HUB_READERS = _number("ROOTSTOCK_READERS", 1)
 # Whether a crawl ends with reading the weights of what it brought, and whether gated ones are read with the token.
-READ_WEIGHTS = bool(_number("ROOTSTOCK_READ_WEIGHTS", 1 if os.environ.get("ROOTSTOCK_HUB_AUTOSTART") == "true" else 0))
+_SAMPLE = os.environ.get("ROOTSTOCK_HUB_CONTENT", "") if os.environ.get("ROOTSTOCK_HUB_AUTOSTART") == "true" else ""
+READ_WEIGHTS = bool(_number("ROOTSTOCK_READ_WEIGHTS", 1 if _SAMPLE in ("collection", "zoo") else 0))
 GATED_WEIGHTS = bool(_number("ROOTSTOCK_GATED_WEIGHTS", 0))
 HUB_CARDS = _number("ROOTSTOCK_CARDS", 500 if "huggingface.co" in HUB_ENDPOINT else 5000)
 

@@ -140,12 +140,12 @@ def test_long_metadata_is_kept_short() -> None:
         b'{"' + b"a" * 4_000_000,
         b"{" + b" " * 4_000_000 + b"}",
         b'{"a":{"dtype":"F32","shape":[' + b"1," * 2_000_000 + b"1]",
-        b"{" + b",".join(b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}' % i for i in range(21_000)) + b"}",
+        b"{" + b",".join(b'"%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}' % i for i in range(4_500)) + b"}",
     ],
     ids=["nesting", "escapes", "endless name", "blanks", "endless shape", "too many"],
 )
 def test_large_hostile_headers_cost_little(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(headers, "TENSORS", 20_000)
+    monkeypatch.setattr(headers, "TENSORS", 4_000)
     began = time.process_time()
     tracemalloc.start()
     with contextlib.suppress(BadWeights):
