@@ -18,7 +18,7 @@ from hubapp.jobs.queries import progress_of
 from workers.errors import RootstockError
 
 POLL = 0.5  # seconds between looks at a job that a worker runs
-FOLLOW_UPS = ("lineage", "reconcile", "cards")
+FOLLOW_UPS = ("lineage", "reconcile", "cards", "inspect", "verify")
 
 
 class Command(BaseCommand):
