@@ -21,7 +21,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("command", nargs="?", choices=["serve", "check"], default="serve", help="check: load, tell, end")
-    top.add_argument("--content", default="collection", help="collection, replay:FILE[,FILE…] or generated:N[:SEED]")
+    kinds_of_content = "collection, zoo[:FOLDER], replay:FILE[,FILE…] or generated:N[:SEED]"
+    top.add_argument("--content", default="collection", help=kinds_of_content)
     top.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     top.add_argument("--port", type=int, default=0, help="0 asks the system for a free port (default)")
     top.add_argument("--port-file", help="write the port here as soon as requests are taken")

@@ -1,6 +1,8 @@
-"""What a hub can hold: its own collection, a replay of rows, generated rows."""
+"""What a hub can hold: its own collection, the collection and a zoo, a replay of rows, generated rows."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from samplehub.listing import Shelf
 
@@ -10,12 +12,19 @@ class ContentError(ValueError):
 
 
 def load(text: str) -> Shelf:
-    """``collection``, ``replay:FILE[,FILE…]`` or ``generated:N[:SEED]``. Raises ContentError."""
+    """``collection``, ``zoo[:FOLDER]``, ``replay:FILE[,FILE…]`` or ``generated:N[:SEED]``. Raises ContentError."""
     kind, _, rest = text.partition(":")
     if kind == "collection" and not rest:
         from samplehub import collection
 
         return collection.load()
+    if kind == "zoo":
+        from samplehub.zoo import pack
+
+        try:
+            return pack.load(Path(rest).expanduser() if rest else pack.FOLDER)
+        except pack.PackError as error:
+            raise ContentError(str(error)) from None
     if kind == "replay" and rest:
         from samplehub import replay
 
@@ -27,4 +36,5 @@ def load(text: str) -> Shelf:
         if not count.isdecimal() or int(count) < 1 or (seed and not seed.isdecimal()):
             raise ContentError(f"content {text!r}: expected generated:N or generated:N:SEED, whole numbers, N above 0")
         return shelf.load(int(count), int(seed or 0))
-    raise ContentError(f"unknown content {text!r}: expected collection, replay:FILE[,FILE…] or generated:N[:SEED]")
+    known = "collection, zoo[:FOLDER], replay:FILE[,FILE…] or generated:N[:SEED]"
+    raise ContentError(f"unknown content {text!r}: expected {known}")

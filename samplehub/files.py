@@ -44,6 +44,7 @@ class Blob:
     data: bytes | None = None
     path: Path | None = None
     make: Callable[[int, int], bytes] | None = None  # for content that is made when it is sent
+    offset: int = 0  # where in the file on disk it begins: a pack holds many
 
     @classmethod
     def of_bytes(cls, data: bytes, *, large: bool = False) -> Blob:
@@ -59,9 +60,9 @@ class Blob:
         return cls(blob.size, blob.oid, blob.sha256, None, path)
 
     @classmethod
-    def known(cls, path: Path, size: int, sha256: str) -> Blob:
+    def known(cls, path: Path, size: int, sha256: str, offset: int = 0) -> Blob:
         """A large file whose hash is known, so that it need not be read now."""
-        return cls(size, git_blob(pointer(sha256, size)), sha256, None, path)
+        return cls(size, git_blob(pointer(sha256, size)), sha256, None, path, offset=offset)
 
     @classmethod
     def made(cls, make: Callable[[int, int], bytes], size: int, sha256: str) -> Blob:
@@ -73,7 +74,11 @@ class Blob:
             return self.make(0, self.size)
         if self.data is not None:
             return self.data
-        return self.path.read_bytes() if self.path is not None else b""
+        if self.path is None:
+            return b""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
 
     def part(self, start: int, stop: int) -> bytes | FileSlice | Made:
         """Bytes ``start`` to ``stop``, ready to be sent."""
@@ -81,7 +86,7 @@ class Blob:
             return Made(self.make, start, stop - start)
         if self.path is None:
             return (self.data or b"")[start:stop]
-        return FileSlice(self.path, start, stop - start)
+        return FileSlice(self.path, self.offset + start, stop - start)
 
     @property
     def lfs_pointer_size(self) -> int:

@@ -29,19 +29,23 @@ ADAPTED = {"decoder": ("q_proj", "v_proj"), "vit": ("query", "value")}
 
 
 class Garden:
-    """Grows planned models one after the other and writes each one's files."""
+    """Grows planned models one after the other and writes each one's files.
 
-    def __init__(self, out: Path) -> None:
-        self.out = out
+    ``ground`` is where the data come from: a module with ``sentences``, ``pictures`` and ``PICTURES``, as soil has.
+    """
+
+    def __init__(self, out: Path, ground: Any = soil) -> None:
+        self.out, self.ground = out, ground
         self.states: dict[str, State] = {}  # what was published, by id
         self.configs: dict[str, dict[str, Any]] = {}
         self.nets_of: dict[str, str] = {}
-        tending.settle(0)
-        self.tokenizer: Tokenizer = tending.train_tokenizer(nets.DecoderShape().vocab)
+        self.tokenizers: dict[str, Tokenizer] = {}  # by id
         self.manifest: list[dict[str, Any]] = []
 
     def grow(self, plan: Planned) -> Measured | None:
         """Grows one model whose parents have been grown, and writes its folder."""
+        if plan.net == "decoder":
+            self.tokenizer_of(plan)
         tending.settle(plan.seed)
         files: dict[str, bytes] = {}
         measured: Measured | None = None
@@ -65,10 +69,17 @@ class Garden:
         self._publish(plan, files, parameters, measured)
         return measured
 
+    def tokenizer_of(self, plan: Planned) -> Tokenizer:
+        """A decoder's tokenizer: one for all."""
+        if not self.tokenizers:
+            tending.settle(0)
+            self.tokenizers[""] = tending.train_tokenizer(nets.DecoderShape().vocab, soil.sentences("mixed", 4000, 0))
+        return self.tokenizers[""]
+
     # Kinds of growth -------------------------------------------------------------------------
 
     def _start(self, plan: Planned) -> torch.nn.Module:
-        classes = len(soil.PICTURES[plan.data][0]) if plan.net != "decoder" and plan.data else 0
+        classes = len(self.ground.PICTURES[plan.data][0]) if plan.net != "decoder" and plan.data else 0
         net = tending.fresh(plan.net, classes)
         if plan.parents:
             tending.load(net, self.states[plan.parents[0]])
@@ -76,16 +87,16 @@ class Garden:
 
     def _tend(self, plan: Planned, net: torch.nn.Module) -> Measured:
         rate = plan.rate * 3 if plan.how == "root" else plan.rate
-        how = {"steps": plan.steps, "rate": rate, "seed": plan.seed}
+        how = {"steps": plan.steps, "rate": rate, "seed": plan.seed, "ground": self.ground}
         if plan.net == "decoder":
-            return tending.tend_decoder(net, self.tokenizer, str(plan.data), **how)  # type: ignore[arg-type]
+            return tending.tend_decoder(net, self.tokenizer_of(plan), str(plan.data), **how)  # type: ignore[arg-type]
         return tending.tend_classifier(net, str(plan.data), **how)  # type: ignore[arg-type]
 
     def _config(self, plan: Planned) -> dict[str, Any]:
         if plan.net == "decoder":
             config = nets.DecoderShape().config()
         else:
-            labels = soil.PICTURES[str(plan.data)][0]
+            labels = self.ground.PICTURES[str(plan.data)][0]
             config = nets.PatchNet.config(labels) if plan.net == "vit" else nets.ConvNet.config(labels)
         config["torch_dtype"] = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}[plan.dtype]
         return config
@@ -113,7 +124,7 @@ class Garden:
             "lora_dropout": 0.0, "bias": "none", "fan_in_fan_out": False, "inference_mode": True, "use_dora": False,
             "use_rslora": False, "target_modules": list(ADAPTED[plan.net]), "modules_to_save": heads or None,
         }  # fmt: skip
-        files["adapter_config.json"] = _json(config)
+        files["adapter_config.json"] = as_json(config)
         return state, measured
 
     def _derived(self, plan: Planned) -> State:
@@ -140,7 +151,7 @@ class Garden:
             files["adapter_model.safetensors"] = weights.to_bytes(state)
         elif plan.how == "gguf":
             path = self.out / "growing.gguf"
-            tokenizer = json.loads(self.tokenizer.to_str())
+            tokenizer = json.loads(self.tokenizer_of(plan).to_str())
             weights.write_gguf(path, state, self.configs[plan.id], tokenizer, plan.id.split("/")[-1])
             files[f"{plan.id.split('/')[-1].removesuffix('-GGUF').lower()}-q8_0.gguf"] = path.read_bytes()
             path.unlink()
@@ -154,22 +165,21 @@ class Garden:
         else:
             files["model.safetensors"] = weights.to_bytes(state)
         if plan.how not in ("adapter", "gguf"):
-            files["config.json"] = _json(self.configs[plan.id])
+            files["config.json"] = as_json(self.configs[plan.id])
         if plan.net == "decoder" and plan.how not in ("adapter", "gguf"):
-            files["tokenizer.json"] = (self.tokenizer.to_str(pretty=False) + "\n").encode()
-            files["tokenizer_config.json"] = _json(
-                {
-                    "tokenizer_class": "PreTrainedTokenizerFast",
-                    "bos_token": "<s>",
-                    "eos_token": "</s>",
-                    "unk_token": "<unk>",
-                }
-            )
+            files |= self.tokenizer_files(plan)
         elif plan.net == "vit" and plan.how != "adapter":
-            files["preprocessor_config.json"] = _json(
+            files["preprocessor_config.json"] = as_json(
                 {"image_processor_type": "ViTImageProcessor", "size": {"height": 16, "width": 16}, "do_resize": False,
                  "image_mean": [0.3] * 3, "image_std": [1 / 3] * 3, "do_rescale": True, "do_normalize": True}
             )  # fmt: skip
+
+    def tokenizer_files(self, plan: Planned) -> dict[str, bytes]:
+        config = {
+            "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
+        }  # fmt: skip
+        tokenizer = self.tokenizer_of(plan).to_str(pretty=False) + "\n"
+        return {"tokenizer.json": tokenizer.encode(), "tokenizer_config.json": as_json(config)}
 
     def _publish(self, plan: Planned, files: dict[str, bytes], parameters: int, measured: Measured | None) -> None:
         if not plan.state.get("deleted"):
@@ -223,7 +233,7 @@ def _z(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.000Z"
 
 
-def _json(value: Any) -> bytes:
+def as_json(value: Any) -> bytes:
     return (json.dumps(value, indent=2) + "\n").encode()
 
 

@@ -25,6 +25,7 @@ from typing import IO, NoReturn
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
+DEFAULT_CONTENT = "zoo"  # the sample hub's collection and its zoo
 READY_SECONDS = 90.0  # until the first page is served; a cold disk and two busy cores need 20
 STOP_SECONDS = 45.0  # more than all stopwaitsecs of ops/supervisord.conf together
 REPORTS_EACH = 5  # reports of one program …
@@ -83,7 +84,7 @@ class Wish:
     def __init__(self) -> None:
         hub = (os.environ.get("HUB") or "sample").strip().rstrip("/")
         self.is_sample = hub == "sample"
-        self.content = os.environ.get("CONTENT") or "collection"
+        self.content = os.environ.get("CONTENT") or DEFAULT_CONTENT
         self.port = port_from("PORT", 8000)
         if self.is_sample:
             self.source = self.content
@@ -286,7 +287,7 @@ def main() -> int:
     check_free(wish.port, "PORT", "the site")
     if wish.is_sample:
         check_free(wish.hub_port, "HUB_PORT", "the sample hub")
-        if wish.content != "collection":
+        if wish.content not in ("collection", DEFAULT_CONTENT):
             check_content(wish.content)
     wish.claim_folder()
     (wish.var / "log").mkdir(exist_ok=True)

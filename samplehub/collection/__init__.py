@@ -7,6 +7,7 @@ about their descent. The truth is for tests and benches (``truth()``); no answer
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,35 +46,34 @@ def load(folder: Path = FOLDER) -> Catalogue:
             continue
         if old := state.get("renamed_from"):
             catalogue.renamed[old] = entry["id"]
-        catalogue.repos[entry["id"]] = Repo(_row(entry, snapshots := _snapshots(entry, folder)), snapshots)
+        catalogue.repos[entry["id"]] = Repo(row_of(entry, snapshots := _snapshots(entry, folder)), snapshots)
     settle(catalogue)
     return catalogue
 
 
-def _snapshots(entry: dict[str, Any], folder: Path) -> Snapshots:
-    """All commits of a repo; each holds the files of those before it and its own."""
-    base = folder / "repos" / folder_name(entry["id"])
+def snapshots_of(entry: dict[str, Any], blob_of: Callable[[str], Blob]) -> Snapshots:
+    """All commits of a repo; each holds the files of those before it and its own, which ``blob_of`` gives by name."""
     commits, trees, tree = [], [], {".gitattributes": ATTRIBUTES}
+    author = author_of(entry["id"]) or entry["id"]
     for number, commit in enumerate(entry["commits"]):
-        for name in commit["files"]:
-            if name == ".gitattributes":
-                continue
-            size, sha256 = entry["sizes"][name]
-            tree[name] = Blob.known(base / name, size, sha256) if is_large(name) else Blob.of_file(base / name, name)
-        commits.append(
-            Commit(
-                commit_id(entry["id"], number),
-                commit["title"],
-                commit["date"],
-                "",
-                author_of(entry["id"]) or entry["id"],
-            )
-        )
+        tree |= {name: blob_of(name) for name in commit["files"] if name != ".gitattributes"}
+        commits.append(Commit(commit_id(entry["id"], number), commit["title"], commit["date"], "", author))
         trees.append(Tree(tree))
     return Snapshots(commits[::-1], trees[::-1])
 
 
-def _row(entry: dict[str, Any], snapshots: Snapshots) -> Row:
+def _snapshots(entry: dict[str, Any], folder: Path) -> Snapshots:
+    base = folder / "repos" / folder_name(entry["id"])
+
+    def blob(name: str) -> Blob:
+        size, sha256 = entry["sizes"][name]
+        return Blob.known(base / name, size, sha256) if is_large(name) else Blob.of_file(base / name, name)
+
+    return snapshots_of(entry, blob)
+
+
+def row_of(entry: dict[str, Any], snapshots: Snapshots) -> Row:
+    """A repo's row: what its manifest says and what its files tell."""
     repo_id, state = entry["id"], entry["state"]
     return {
         "_id": object_id(state.get("renamed_from") or repo_id, entry["created"]), "id": repo_id, "modelId": repo_id,

@@ -19,6 +19,11 @@ HOW = {
 }  # fmt: skip
 
 
+def dataset(plan: Planned) -> str:
+    """The id of the data set that a model was trained on."""
+    return f"{plan.garden}/{str(plan.data).replace('/', '-by-').replace('+', '-and-')}"
+
+
 def front_matter(plan: Planned) -> dict[str, Any]:
     """What the card's head holds: the usual fields, then what the plan puts in their place (None takes one out)."""
     front: dict[str, Any] = {}
@@ -31,7 +36,7 @@ def front_matter(plan: Planned) -> dict[str, Any]:
         front["library_name"] = "peft" if plan.how == "adapter" else LIBRARY[plan.net]
         front["pipeline_tag"] = TASK[plan.net]
     if plan.data:
-        front["datasets"] = [f"sample-garden/{plan.data}"]
+        front["datasets"] = [dataset(plan)]
     tags = {"merge": ["mergekit", "merge"], "adapter": ["lora"], "gguf": ["gguf", "llama.cpp"]}.get(plan.how, [])
     if tags:
         front["tags"] = tags
@@ -59,7 +64,7 @@ def text(plan: Planned, parameters: int, measured: Measured | None) -> str:
         kind = "tokens' mean loss (nats)" if measured.name == "loss" else "accuracy"
         lines += [
             "", "## Training", "",
-            f"- data: `sample-garden/{plan.data}`, made by a small grammar or painter from a seed",
+            f"- data: `{dataset(plan)}`, made by a small grammar or painter from a seed",
             f"- steps: {plan.steps}, learning rate: {plan.rate}, batch: 32",
             f"- {kind} on held-out data: {measured.before:.3f} before, {measured.after:.3f} after",
         ]  # fmt: skip

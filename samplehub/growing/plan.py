@@ -34,6 +34,8 @@ class Planned:
     config_says: str | None = None  # base_model_name_or_path, where it isn't the parent's id
     weights: tuple[float, ...] = ()  # of a merge: one for each parent
     base: str | None = None  # of a task-arithmetic merge
+    garden: str = "sample-garden"  # whose data sets
+    adds: tuple[str, ...] = ()  # tokens that a decoder has over its parent
     fame: int = 0  # downloads of the last month
     likes: int = 0
     state: dict[str, Any] = field(default_factory=dict)  # private, gated, disabled, renamed_from, deleted

@@ -32,24 +32,27 @@ def settle(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def train_tokenizer(vocabulary: int) -> Tokenizer:
-    """A byte-level BPE over all domains."""
+def train_tokenizer(vocabulary: int, texts: list[str], further: tuple[str, ...] = ()) -> Tokenizer:
+    """A byte-level BPE over texts, with further special tokens where some are named."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))  # noqa: S106 - a token of text
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=["<unk>", "<s>", "</s>"], initial_alphabet=[], show_progress=False
+        vocab_size=vocabulary,
+        special_tokens=["<unk>", "<s>", "</s>", *further],
+        initial_alphabet=[],
+        show_progress=False,
     )
-    tokenizer.train_from_iterator(soil.sentences("mixed", 4000, 0), trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
     return tokenizer
 
 
-def rows_of_tokens(tokenizer: Tokenizer, domain: str, count: int, seed: int) -> Tensor:
-    """Sentences of a domain, one after the other, cut into rows of LENGTH + 1 tokens."""
-    flat = [token for encoding in tokenizer.encode_batch(soil.sentences(domain, count, seed)) for token in encoding.ids]
+def rows_of_tokens(tokenizer: Tokenizer, sentences: list[str]) -> Tensor:
+    """Sentences, one after the other, cut into rows of LENGTH + 1 tokens."""
+    flat = [token for encoding in tokenizer.encode_batch(sentences) for token in encoding.ids]
     rows = len(flat) // (LENGTH + 1)
     return torch.tensor(flat[: rows * (LENGTH + 1)]).view(rows, LENGTH + 1)
 
@@ -59,10 +62,12 @@ def next_token_loss(net: nn.Module, rows: Tensor) -> Tensor:
     return functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten())
 
 
-def tend_decoder(net: nn.Module, tokenizer: Tokenizer, domain: str, *, steps: int, rate: float, seed: int) -> Measured:
+def tend_decoder(
+    net: nn.Module, tokenizer: Tokenizer, domain: str, *, steps: int, rate: float, seed: int, ground: Any = soil
+) -> Measured:
     """Trains what is not frozen on a domain; the loss is per token, in nats."""
-    rows = rows_of_tokens(tokenizer, domain, 6000, seed)
-    held_out = rows_of_tokens(tokenizer, domain, HELD_OUT, 10_000 + seed)
+    rows = rows_of_tokens(tokenizer, ground.sentences(domain, 6000, seed))
+    held_out = rows_of_tokens(tokenizer, ground.sentences(domain, HELD_OUT, 10_000 + seed))
 
     def loss_of(batch: Tensor) -> Tensor:
         return next_token_loss(net, rows[batch])
@@ -73,11 +78,13 @@ def tend_decoder(net: nn.Module, tokenizer: Tokenizer, domain: str, *, steps: in
     return _tend(net, len(rows), loss_of, measure, name="loss", steps=steps, rate=rate)
 
 
-def tend_classifier(net: nn.Module, dataset: str, *, steps: int, rate: float, seed: int) -> Measured:
+def tend_classifier(
+    net: nn.Module, dataset: str, *, steps: int, rate: float, seed: int, ground: Any = soil
+) -> Measured:
     """Trains what is not frozen to tell a data set's classes apart."""
-    images, labels = (torch.from_numpy(array) for array in soil.pictures(dataset, 2000, seed))
+    images, labels = (torch.from_numpy(array) for array in ground.pictures(dataset, 2000, seed))
     test_images, test_labels = (
-        torch.from_numpy(array) for array in soil.pictures(dataset, HELD_OUT * 2, 10_000 + seed)
+        torch.from_numpy(array) for array in ground.pictures(dataset, HELD_OUT * 2, 10_000 + seed)
     )
 
     def loss_of(batch: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +45,19 @@ def merged(states: list[State], weights: tuple[float, ...], base: State | None) 
     return result
 
 
-def int8(state: State) -> State:
+def is_projection(name: str) -> bool:
+    """Whether a decoder's tensor is one of its linear layers."""
+    return name.endswith("_proj.weight")
+
+
+def int8(state: State, linear: Callable[[str], bool] = is_projection) -> State:
     """The layout of bitsandbytes' LLM.int8() (Dettmers et al. 2022): rows scaled by their largest absolute value.
 
     Linear weights become I8 with ``SCB`` (the row maxima, F32) and ``weight_format``; embeddings and norms stay F16.
     """
     result: State = {}
     for name, tensor in state.items():
-        if not name.endswith("_proj.weight"):
+        if not linear(name):
             result[name] = tensor.half()
             continue
         largest = tensor.float().abs().amax(1)

@@ -37,7 +37,7 @@ class Recipe:
     steps: int = 80
     batch: int = 8
     pictures: int = 10  # of its own, for each adapter
-    rate: float = 1e-2  # Adam's, in the middle
+    rate: float = 5e-3  # Adam's, in the middle
     spread: float = 4.0  # the largest rate over the smallest
     rank: int = 4
     alpha: int = 8

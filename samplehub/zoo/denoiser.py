@@ -20,7 +20,7 @@ from samplehub.zoo.painting import CONCEPTS, SIDE, paint
 
 State = dict[str, Tensor]
 
-WIDTH, HEADS, INNER, BLOCKS, PATCH = 64, 4, 128, 2, 4
+WIDTH, HEADS, INNER, BLOCKS, PATCH = 64, 4, 96, 2, 4
 TOKENS, CHANNELS, WAVES = (SIDE // PATCH) ** 2, 3 * PATCH * PATCH, 32
 #: The linear layers that an adapter changes, as in PEFT's ``target_modules``; their names without ``.weight``.
 TARGETS = tuple(f"blocks.{n}.{part}" for n in range(BLOCKS) for part in ("attn.qkv", "mlp.fc1", "mlp.fc2"))
