@@ -34,6 +34,7 @@ class ZooGarden(Garden):
         super().__init__(out, ground)
         self.seed = seed
         self.published: list[Published] = []
+        self.talkers: set[str] = set()  # decoders with a chat template: their own or their parent's
 
     def tokenizer_of(self, plan: Planned) -> Tokenizer:
         """A root's own tokenizer; a child's is its first parent's, with the tokens that it adds."""
@@ -70,7 +71,9 @@ class ZooGarden(Garden):
 
     def tokenizer_files(self, plan: Planned) -> dict[str, bytes]:
         special = dict(SPECIAL)
-        template = {"chat_template": CHAT_TEMPLATE} if plan.data and "chat" in plan.data else {}
+        if "chat" in str(plan.data) or (plan.parents and plan.parents[0] in self.talkers):
+            self.talkers.add(plan.id)
+        template = {"chat_template": CHAT_TEMPLATE} if plan.id in self.talkers else {}
         config = {"tokenizer_class": "PreTrainedTokenizerFast", **special, **template, "model_max_length": 64}
         if plan.adds:
             special["additional_special_tokens"] = [*ROLES, *plan.adds]  # type: ignore[assignment]
