@@ -87,7 +87,7 @@ def grow_forest(
 ) -> Forest:  # fmt: skip
     """A forest of one architecture. All counts but ``roots`` are for each tree; the same arguments, the same tensors.
 
-    ``generations[g]`` full fine-tunes have a parent in generation g (0 is the root). With the defaults 68 models, 70
+    ``generations[g]`` full fine-tunes have a parent in generation g (0 is the root). With the defaults 70 models, 72
     edges.
     """
     grower = _Grower(seed, kind)
