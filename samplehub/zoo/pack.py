@@ -82,7 +82,7 @@ def manifest(folder: Path = FOLDER) -> dict[str, Any]:
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PackError(f"{folder / REPOS} can't be read ({error}): grow the zoo anew with manage.py growzoo") from None
     if size < end:
-        raise PackError(f"{folder / WEIGHTS} is cut short ({size:,} of {end:,} bytes): grow the zoo anew")
+        raise PackError(f"{folder / WEIGHTS} is cut short ({size:,} of {end:,} bytes): manage.py growzoo grows one")
     return found  # type: ignore[no-any-return]
 
 

@@ -65,7 +65,7 @@ def test_a_content_can_be_checked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--content", "zoo"], "unknown content"),
+        (["--content", "menagerie"], "unknown content"),
         (["--content", "replay:/no/such.csv"], "no file /no/such.csv"),
         (["--faults", "fire:0.5"], "unknown fault 'fire'"),
         (["--rate-limit", "api=much"], "rate limit"),
@@ -91,10 +91,10 @@ def test_a_busy_port() -> None:
 
 def test_a_hub_that_cannot_start_says_so_in_python() -> None:
     began = time.monotonic()
-    with pytest.raises(RuntimeError, match="ended with status 2"), samplehub.serve("zoo", process=True):
+    with pytest.raises(RuntimeError, match="ended with status 2"), samplehub.serve("menagerie", process=True):
         pass
     assert time.monotonic() - began < 60
-    with pytest.raises(ValueError, match="unknown content"), samplehub.serve("zoo"):
+    with pytest.raises(ValueError, match="unknown content"), samplehub.serve("menagerie"):
         pass
     taken = socket.create_server(("127.0.0.1", 0))
     with taken, pytest.raises(OSError, match="in use"), samplehub.serve(port=taken.getsockname()[1]):
