@@ -139,7 +139,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, text: str, told
 
 
 @pytest.mark.parametrize(
-    "text", ["replay:/no/such/file.csv", "replay:", "generated:", "generated:x", "generated:0", "menagerie", "collection:x"]
+    "text",
+    ["replay:/no/such/file.csv", "replay:", "generated:", "generated:x", "generated:0", "menagerie", "collection:x"],
 )
 def test_content_that_is_none(text: str) -> None:
     with pytest.raises(ContentError):
