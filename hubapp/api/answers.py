@@ -14,6 +14,7 @@ from hubapp.lineage import queries as lineage
 from hubapp.lineage import shapes
 from hubapp.searching.meaning import Meant
 from hubapp.searching.queries import Hit
+from hubapp.weights import queries as weights_queries
 from workers.errors import UnknownModel
 from workers.lineage.records import Relation
 
@@ -189,10 +190,53 @@ def models(answers: Iterable[catalog.Found]) -> list[schemas.Model]:
     asked = list(answers)
     nodes = lineage.briefs(answer.repo.pk for answer in asked)
     around = lineage.briefs({key for node in nodes.values() for key in (node.root_id, node.parent_id) if key})
-    return [_model(answer, nodes[answer.repo.pk], around) for answer in asked]
+    read = weights_queries.summaries([answer.repo.pk for answer in asked])
+    return [_model(answer, nodes[answer.repo.pk], around, read.get(answer.repo.pk)) for answer in asked]
 
 
-def _model(answer: catalog.Found, node: shapes.Brief, around: Mapping[int, shapes.Brief]) -> schemas.Model:
+def weights(read: weights_queries.Summary) -> schemas.Weights:
+    kind, adapter = read.quantization, read.adapter
+    return schemas.Weights(
+        state=read.state.value,
+        reason=read.reason,
+        revision=read.revision,
+        fresh=read.fresh,
+        format=read.format,
+        dtypes=read.dtypes,
+        parameters=read.parameters,
+        tensors=read.tensors,
+        size=read.size,
+        files=[schemas.WeightsFile(name=file.name, size=file.size, sha256=file.sha256) for file in read.files],
+        file_count=read.file_count,
+        signature=read.signature,
+        quantization=schemas.Quantization(method=kind.method, bits=kind.bits, detail=kind.detail, source=kind.source)
+        if kind
+        else None,
+        adapter=schemas.Adapter(
+            kind=adapter.kind,
+            rank=adapter.rank,
+            alpha=adapter.alpha,
+            targets=list(adapter.targets),
+            base=adapter.base,
+            dora=adapter.dora,
+            rslora=adapter.rslora,
+        )
+        if adapter
+        else None,
+        tokenizer_kind=read.tokenizer_kind,
+        tokenizer_size=read.tokenizer_size,
+        bytes_read=read.bytes_read,
+        requests=read.requests,
+        read_at=read.read_at,
+    )
+
+
+def _model(
+    answer: catalog.Found,
+    node: shapes.Brief,
+    around: Mapping[int, shapes.Brief],
+    read: weights_queries.Summary | None,
+) -> schemas.Model:
     repo = answer.repo
     terms = catalog.terms(repo)
     root = around.get(node.root_id)
@@ -216,6 +260,7 @@ def _model(answer: catalog.Found, node: shapes.Brief, around: Mapping[int, shape
         card_length=repo.card_length,
         card_excerpt=repo.card_excerpt,
         read_at=repo.crawled_at,
+        weights=weights(read) if read is not None else None,
         former_names=catalog.former_names(repo),
         root=root.name if root else repo.name,
         primary_parent=parent.name if parent else None,

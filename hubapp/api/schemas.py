@@ -131,6 +131,53 @@ class Parents(Schema):
     other_findings: list[Remark]
 
 
+class WeightsFile(Schema):
+    name: str
+    size: int
+    sha256: str = Field(description="Empty where the Hub did not tell it.")
+
+
+class Quantization(Schema):
+    method: str
+    bits: float = Field(description="A number's, scales included; 0: not known.")
+    detail: str
+    source: str = Field(description="config, tensors or file name")
+
+
+class Adapter(Schema):
+    kind: str
+    rank: int
+    alpha: float
+    targets: list[str]
+    base: str = Field(description="As its configuration names it.")
+    dora: bool
+    rslora: bool
+
+
+class Weights(Schema):
+    """What was read of a model's weights: their headers and the small files beside them."""
+
+    state: str = Field(description="read, no_safe_weights, no_weights, gated, refused or missing")
+    reason: str = Field(description="Why nothing could be read; empty where it was.")
+    revision: str
+    fresh: bool = Field(description="Whether that is the revision which the last crawl saw.")
+    format: str
+    dtypes: dict[str, int] = Field(description="Numbers by dtype.")
+    parameters: int
+    tensors: int
+    size: int = Field(description="Bytes of all files of weights.")
+    files: list[WeightsFile] = Field(description="The first twelve.")
+    file_count: int
+    signature: str = Field(description="Equal for models of one architecture and size, whatever their dtype.")
+    quantization: Quantization | None
+    adapter: Adapter | None
+    tokenizer_kind: str
+    tokenizer_size: int
+    bytes_read: int
+    requests: int
+    read_at: datetime
+
+
 class Model(Brief):
     """Everything that is known of a model, but for its graph."""
 
@@ -151,6 +198,7 @@ class Model(Brief):
     card_length: int | None = Field(description="Characters; null: not read yet; 0: no card.")
     card_excerpt: str
     read_at: datetime | None
+    weights: Weights | None = Field(description="null: not read yet")
     former_names: list[str]
     root: str
     primary_parent: str | None

@@ -22,15 +22,25 @@ from hubapp.web import fragments
 from hubapp.web.errors import error_page
 from hubapp.web.strips import strip
 from hubapp.web.templatetags.marks import relation_name
+from hubapp.weights import queries as weights_queries
+from hubapp.weights import services as weights
 from workers.errors import BadRequest, RootstockError
 from workers.lineage.records import Relation
 from workers.lineage.rules import is_repo_id
+from workers.weights.records import State
 
 FIRST_PARENTS = 8  # with their evidence; a merge may have 65
 FIRST_CHILDREN = 8  # of one relation on the model's page; more on demand
 CHILDREN = 50  # on a page of their own
 SIBLINGS = 8
 TAGS = 60
+WEIGHTS_WORDS = {
+    State.NO_SAFE_WEIGHTS: "No safe weights",
+    State.NO_WEIGHTS: "No weights",
+    State.GATED: "Gated",
+    State.REFUSED: "Refused",
+    State.MISSING: "Missing",
+}
 EXPORTS = tuple(
     (f"tree-export/{kind}", word)
     for kind, word in (("graphml", "GraphML"), ("json", "JSON"), ("csv", "CSV"), ("mermaid", "Mermaid"), ("dot", "DOT"))
@@ -56,6 +66,7 @@ def _context(request: HttpRequest, repo: Repo) -> dict[str, Any]:
     brief = line.members[-1]
     relation = _relation_asked(request) or _commonest(brief.children)
     parents = lineage.parents(repo)
+    read = weights_queries.summary(repo)
     shown, more = _divided(parents.items, whole=request.GET.get("parents") == "all")
     return {
         "section": "models",
@@ -73,6 +84,8 @@ def _context(request: HttpRequest, repo: Repo) -> dict[str, Any]:
         "counts": _tabs(brief.children),
         "siblings": lineage.siblings(repo, limit=SIBLINGS) if brief.parent_id else (),
         "obligations": licences.along(repo),
+        "weights": read,
+        "weights_word": WEIGHTS_WORDS.get(read.state, "") if read is not None else "",
         "terms": catalog.terms(repo),
         "former_names": catalog.former_names(repo),
         "exports": EXPORTS,
@@ -128,6 +141,18 @@ def fetch(request: HttpRequest, name: str) -> HttpResponse:
         return error_page(request, 400, text=str(error), code=error.code)
     messages.success(request, f"Fetching {name} and its family.")
     return redirect("web:crawl", pk=crawl.pk)
+
+
+@require_POST
+@staff_member_required(login_url="admin:login")
+def read_weights(request: HttpRequest, name: str) -> HttpResponse:
+    """Staff ask for a model's weights to be read, with what builds on that."""
+    found = catalog.find(name)
+    if found is None:
+        return unknown(request, name.strip("/"))
+    weights.ask(scope="model", repo=found.repo, onward=True, by=request.user)  # type: ignore[arg-type]
+    messages.success(request, f"Reading the weights of {found.repo.name}.")
+    return redirect("web:model", found.repo.name)
 
 
 def unknown(request: HttpRequest, name: str) -> HttpResponse:

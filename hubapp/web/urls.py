@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("alike/<path:name>", alike.alike, name="alike"),
     path("children/<path:name>", model.children, name="children"),
     path("fetch/<path:name>", model.fetch, name="fetch"),
+    path("read-weights/<path:name>", model.read_weights, name="read_weights"),
     path("tree/<path:name>", tree.tree, name="tree"),
     path("tree-data/open/<path:name>", tree.opened, name="tree_open"),
     path("tree-data/children/<int:pk>", tree.children, name="tree_children"),
