@@ -98,6 +98,14 @@ def gguf_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     return path, truth
 
 
+def test_every_kind_of_the_package_is_known() -> None:
+    from gguf import GGML_QUANT_SIZES
+
+    from workers.weights.gguf import KINDS
+
+    assert {int(kind): (kind.name, *sizes) for kind, sizes in GGML_QUANT_SIZES.items()} == KINDS
+
+
 def test_gguf_is_read_as_its_own_package_reads_it(gguf_file) -> None:
     path, truth = gguf_file
     weights = open_weights(LocalSource(path))

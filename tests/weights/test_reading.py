@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,6 +123,9 @@ def test_shards_are_one_model(hub_with: Make) -> None:
         for part in parts:
             for tensor, truth in part.items():
                 assert np.array_equal(weights.tensor(tensor), truth)
+    left = {"model-00001-of-00009.safetensors": save(parts[0]), **indexed}  # of an earlier upload
+    hub = hub_with(repo("org/left", left))
+    assert len(open_weights(HubSource(HubClient(hub.url), "org/left")).schema.files) == 3
     broken = dict(list(files.items())[:2])
     lying = {"model.safetensors.index.json": b'{"weight_map":{"a":"../../secret.safetensors"}}', **files}
     hub = hub_with(repo("org/broken", broken), repo("org/lying", lying, number=2))
@@ -172,9 +176,23 @@ def test_a_stored_address_that_expired_is_asked_for_anew(hub: Running) -> None:
     source = HubSource(HubClient(hub.url), "org/m")
     weights = open_weights(source)
     file = weights.schema.files[0].name
-    source._located[file] = source._located[file].replace("X-Signature=", "X-Signature=old")
+    url, when = source._located[file]
+    source._located[file] = (url.replace("X-Signature=", "X-Signature=old"), when - 3_600)
     row = weights.rows("layers.7.proj.weight", [5])
     assert np.array_equal(row[0], load(model(side=128, layers=8))["layers.7.proj.weight"][5])
+
+
+def test_addresses_that_serve_for_one_range_are_not_kept(hub: Running) -> None:
+    source = HubSource(HubClient(hub.url), "org/m")
+    weights = open_weights(source)
+    file = weights.schema.files[0].name
+    source._located[file] = (source._located[file][0].replace("X-Signature=", "X-Signature=old"), time.monotonic())
+    truth = load(model(side=128, layers=8))
+    before = source.requests
+    for i in range(5, 8):
+        row = weights.rows(f"layers.{i}.proj.weight", [i * 10])
+        assert np.array_equal(row[0], truth[f"layers.{i}.proj.weight"][i * 10])
+    assert source.requests - before <= 1 + 3 * 2  # the refused one, then each by way of its redirect
 
 
 def test_redirects_elsewhere_are_refused(hub: Running) -> None:

@@ -67,7 +67,10 @@ def _safetensors(names: list[str], sizes: Mapping[str, int]) -> Layout:
             if whole in known:
                 return Layout("safetensors", (whole,), "", len(names) - 1)
             if index in sizes:
-                shards = _shards(names, f"{folder}{stem}")
+                # The index says which; shards of an earlier upload may lie about.
+                shards = tuple(
+                    name for name in names if (found := _SHARD.match(name)) and found["stem"] == folder + stem
+                )
                 return Layout("safetensors", shards, index, len(names) - len(shards))
             if shards := _shards(names, f"{folder}{stem}"):
                 return Layout("safetensors", shards, "", len(names) - len(shards))

@@ -7,6 +7,7 @@ redirect led to is kept, so that further ranges of the file cost one round trip 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ PART = 8 * 1024 * 1024  # bytes of one request; more is asked for in several
 AT_ONCE = 16  # requests under way: hides the latency of 150 ranges, within the session's 24 connections
 READ_BYTES = 4 * 1024 * 1024 * 1024  # of one call of read_many; what does not fit in memory is asked for in pieces
 FILES = 10_000
+FRESH = 60.0  # seconds within which a signed address can't have expired
 KEPT = 8 * 1024 * 1024  # bytes of beginnings of files that are kept, so that a header's surplus is not read again
 
 
@@ -214,7 +216,8 @@ class HubSource(_Counted):
         self.client, self.repo, self.revision = client, repo, revision
         self.at_once, self.gap = at_once, gap
         self._listed = {name: _Listed(size, "") for name, size in sizes.items()} if sizes is not None else None
-        self._located: dict[str, str] = {}  # where each file's redirect led
+        self._located: dict[str, tuple[str, float]] = {}  # where each file's redirect led, and when
+        self._each_anew: set[str] = set()  # files whose addresses serve for one range only
         self._begun: dict[str, bytes] = {}  # beginnings of files, as far as they were read
 
     def __repr__(self) -> str:
@@ -284,7 +287,7 @@ class HubSource(_Counted):
         # A file's first range tells where the file is kept; the others then go there at once.
         first: dict[str, int] = {}
         for i, part in enumerate(parts):
-            if part.file not in self._located:
+            if part.file not in self._located and part.file not in self._each_anew:
                 first.setdefault(part.file, i)
         found: list[bytes] = [b""] * len(parts)
         early = sorted(first.values())
@@ -309,7 +312,7 @@ class HubSource(_Counted):
 
     def _call(self, part: Span) -> Callable[[], bytes]:
         home = self.client.file_url(self.repo, part.file, self.revision)
-        url = self._located.get(part.file, home)
+        url, _ = self._located.get(part.file, (home, 0.0))
         if url == home:
             self.client.pay("resolvers")
         elif self.client.policy.is_endpoint(url):
@@ -322,7 +325,9 @@ class HubSource(_Counted):
         except (RepoMissing, RepoGated, BadRequest, HostRefused):
             if url == home:
                 raise
-            # A signed address serves for some time only: ask for a new one.
+            # A signed address serves for some time only, or for its own range: ask for a new one.
+            if time.monotonic() - self._located.get(part.file, ("", 0.0))[1] < FRESH:
+                self._each_anew.add(part.file)
             self.client.gate.owe("resolvers")
             got = self.client.part(home, part.start, part.end, meter=self.meter)
         return self._checked(part, got)
@@ -333,7 +338,10 @@ class HubSource(_Counted):
             raise RemoteGarbled(
                 f"{part.file} of {self.repo} was listed with {size:,} bytes, and is stored with {got.total:,}."
             )
-        self._located[part.file] = got.url
+        if part.file in self._each_anew:
+            self._located.pop(part.file, None)
+        elif "range=" not in got.url.lower():
+            self._located[part.file] = (got.url, time.monotonic())
         return got.body
 
 
