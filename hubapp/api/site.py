@@ -9,7 +9,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from hubapp.api.middleware import error
-from hubapp.api.routes import crawls, families, licences, lineage, models, search
+from hubapp.api.routes import crawls, families, licences, lineage, merges, models, search
 from workers.errors import BadInput, BadRequest, RemoteError, RootstockError, TooLarge, UnknownModel
 
 DESCRIPTION = """
@@ -31,6 +31,7 @@ api.add_router("/search", search.router)
 api.add_router("/lineage", lineage.router)
 api.add_router("/families", families.router)
 api.add_router("/licences", licences.router)
+api.add_router("/merges", merges.router)
 api.add_router("/crawls", crawls.router)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from hubapp.web import about, alike, compare, crawls, families, home, model, search, tree
+from hubapp.web import about, alike, compare, crawls, families, home, merge, model, search, tree
 
 app_name = "web"
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -28,6 +28,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tree-export/<slug:kind>/<path:name>", tree.export, name="tree_export"),
     path("compare", compare.compare, name="compare"),
     path("compare/names", compare.names, name="compare_names"),
+    path("merge", merge.merge, name="merge"),
+    path("merge/recipe", merge.recipe, name="merge_recipe"),
+    path("merge/compare", merge.compare, name="merge_compare"),
     path("families", families.families, name="families"),
     path("families/<path:name>", families.family, name="family"),
     path("crawls", crawls.crawls, name="crawls"),
