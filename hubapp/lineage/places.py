@@ -105,15 +105,18 @@ def cycle_fellows(ids: Collection[int]) -> set[int]:
 
 
 def stands_above(ids: Collection[int]) -> dict[int, Stand]:
-    """The stored stands of these repos and of all above them along primary parents."""
-    where, param = bulk.among("repo_id", ids)
-    rows = bulk.fetch(
-        f"WITH RECURSIVE up(id) AS (SELECT repo_id FROM lineage_node WHERE {where} "
-        "UNION SELECT n.parent_id FROM lineage_node n JOIN up ON n.repo_id = up.id WHERE n.parent_id IS NOT NULL) "
-        f"{_STANDS} WHERE repo_id IN (SELECT id FROM up)",
-        [param],
-    )
-    return {row[0]: Stand(*row[1:]) for row in rows}
+    """The stored stands of these repos and of all above them along primary parents.
+
+    A generation at a time: PostgreSQL takes a recursive query for a large one, and reads the whole table.
+    """
+    found: dict[int, Stand] = {}
+    ask = set(ids)
+    while ask:
+        where, param = bulk.among("repo_id", ask)
+        rows = bulk.fetch(f"{_STANDS} WHERE {where}", [param])
+        found.update((row[0], Stand(*row[1:])) for row in rows)
+        ask = {row[1] for row in rows if row[1] is not None} - found.keys()
+    return found
 
 
 def stands_below(ids: Collection[int]) -> dict[int, Stand]:
