@@ -28,8 +28,8 @@ _REASONS = {
     "too_little": "The two have too few numbers in common to tell.",
     "branched_before": "They are relatives, but it lacks what sets the parent apart from an earlier model "
     "(it holds {hold} of that, a child would hold 1).",
-    "by_way_of": "It descends from the parent by way of another model, whose changes it holds.",
-    "others_as_near": "They are relatives; others of the family stand as near as can be told.",
+    "by_way_of": "It descends from the parent; another of its descendants stands between the two, or beside it.",
+    "other_nearer": "They are relatives, but a model of another line stands nearer.",
     "in_hull": "It is a mixture in which the parent has the weight {weight} (what is left over: {left_over}).",
     "not_in_hull": "It is a mixture of the others; the parent has no weight in it ({weight}).",
     "weight_unclear": "The parent's weight in the mixture can't be told from none ({weight} ± {weight_error}).",

@@ -110,7 +110,7 @@ def test_siblings_and_cousins_do_not_make_a_true_parent_doubtful() -> None:
     others = [
         Known("root", drawn(BASE), before=frozenset({"parent"})),
         Known("sibling", drawn(models.tune(parent, 4))),
-        Known("uncle", drawn(models.tune(BASE, 5))),
+        Known("uncle", drawn(models.tune(BASE, 5)), beside=frozenset({"parent"})),
         Known("grandchild", drawn(models.tune(child, 6, by=0.01)), older=False),
         Known("stranger", drawn(models.grow(9))),
     ]
@@ -118,14 +118,14 @@ def test_siblings_and_cousins_do_not_make_a_true_parent_doubtful() -> None:
     assert (verdict.verdict, verdict.likelier) == (Standing.CONFIRMED, "")
 
 
-def test_a_grandparent_is_not_called_the_parent_and_no_stranger_either() -> None:
+def test_of_a_grandparent_it_is_said_who_stands_nearer() -> None:
     parent = models.tune(BASE, 2)
     verdict = judge(
         drawn(models.tune(parent, 3)),
         {"root": (drawn(BASE), Relation.FINETUNE)},
         [Known("parent", drawn(parent))],
     )["root"]
-    assert (verdict.verdict, verdict.reason, verdict.likelier) == (Standing.CANNOT_TELL, "by_way_of", "parent")
+    assert (verdict.verdict, verdict.reason, verdict.likelier) == (Standing.CONFIRMED, "by_way_of", "parent")
     assert verdict.kinship is Kinship.FINETUNE
 
 

@@ -25,13 +25,15 @@ from workers.lineage.records import Kinship, LayerLikeness, Standing, Verdict
 from workers.weights.naming import Role, endings, place
 from workers.weights.sketches import Floats, Piece, Sketch
 
-FITS = 4.5  # standard deviations from which on an adapter is its base's
+FITS = 3.0  # standard deviations from which on an adapter is its base's
 STRANGE = 2.0
 SAVED = 0.5  # likeness of modules that were saved whole
 MARGIN = 3.0  # by which another base must fit better to be named
-SHUFFLES = 120
+SHUFFLES = 96
 WINDOW = 8  # coordinates of one parity among which is shuffled
-MOST_COLUMNS = 8_192
+MOST_COLUMNS = 16_384
+LEAST_COLUMNS = 16
+LEAST_ROWS = 32
 SEED = 20_260_801
 
 Matrix = NDArray[np.float64]
@@ -44,6 +46,7 @@ class Module:
     """
 
     name: str
+    target: str
     left: Floats
     right: Floats
     weight: Floats | None
@@ -72,12 +75,16 @@ def modules(adapter: Sketch, base: Sketch) -> list[Module]:
         wanted = (left.shape[1], right.shape[1])
         piece_ = base.by_name.get(target)
         if flat == wanted and not (turned and flat[0] == flat[1]):
-            found.append(Module(name, left, right, piece_.values if piece_ else None, piece_.start if piece_ else 0))
+            found.append(
+                Module(name, target, left, right, piece_.values if piece_ else None, piece_.start if piece_ else 0)
+            )
         elif flat == wanted[::-1]:
             # Conv1D keeps [in, out]: its rows are the columns of what the adapter adds to.
-            found.append(Module(name, right, left, piece_.values if piece_ else None, piece_.start if piece_ else 0))
+            found.append(
+                Module(name, target, right, left, piece_.values if piece_ else None, piece_.start if piece_ else 0)
+            )
         else:
-            found.append(Module(name, left, right, None, fits=False))
+            found.append(Module(name, target, left, right, None, fits=False))
     return found
 
 
@@ -100,47 +107,112 @@ def _target(name: str, where: Mapping[str, str]) -> str | None:
     return None
 
 
-def fit(found: Sequence[Module], *, shuffles: int = SHUFFLES) -> tuple[float, dict[str, float]]:
-    """How well the modules fit, in standard deviations, and each module's own part."""
-    rng = np.random.default_rng(SEED)
-    total, count = 0.0, 0
-    each: dict[str, float] = {}
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """Directions of a module [m, columns] beside base rows [k, columns] of the same space."""
+
+    module: str
+    directions: Floats
+    rows: Matrix
+
+
+def _probes(found: Sequence[Module], base: Sketch) -> list[_Probe]:
+    """Right directions beside what reads and what writes the same space, left ones beside the module's own columns."""
+    layers: dict[tuple[str, int], list[Matrix]] = {}
+    writers: dict[int, list[Matrix]] = {}
+    for piece in base.pieces:
+        where = piece.place
+        if piece.side or piece.values.shape[1] < LEAST_COLUMNS or not np.isfinite(piece.values).all():
+            continue
+        if where.role is Role.MATRIX:
+            layers.setdefault((where.stack, where.layer), []).append(_levelled(piece.values))
+            if len(piece.values) == piece.shape[0] >= LEAST_COLUMNS:
+                writers.setdefault(piece.shape[0], []).append(_levelled(piece.values.T))
+        elif where.role is Role.EMBEDDING:
+            writers.setdefault(piece.values.shape[1], []).append(_levelled(piece.values))
+    probes = []
     for module in found:
         if module.weight is None:
             continue
-        scores = []
-        weight = module.weight.astype(np.float64)
-        weight = weight - weight.mean(axis=0) if len(weight) >= 16 else weight
-        if module.right.shape[1] == weight.shape[1] and weight.shape[1] <= MOST_COLUMNS:
-            scores.append(_lean(weight, module.right, rng, shuffles))
-        rows = module.left[:, module.start : module.start + len(weight)]
-        if rows.shape[1] >= 32:
-            scores.append(_lean(weight.T - weight.T.mean(axis=0), rows, rng, shuffles))
-        scores = [s for s in scores if np.isfinite(s)]
-        if scores:
-            each[module.name] = float(np.sum(scores) / np.sqrt(len(scores)))
-            total += float(np.sum(scores))
-            count += len(scores)
-    return (total / np.sqrt(count) if count else float("nan")), each
+        columns = module.right.shape[1]
+        own = _levelled(module.weight) if module.weight.shape[1] == columns else None
+        key = _layer_of(module.target)
+        beside = [m for m in layers.get(key, ()) if m.shape[1] == columns] if key[1] >= 0 else []
+        readers = beside or ([own] if own is not None else [])
+        if readers and columns <= MOST_COLUMNS:
+            probes.append(_Probe(module.name, module.right, _rooted(np.concatenate(readers))))
+        wrote = [m for m in writers.get(columns, ()) if m.shape[1] == columns]
+        if wrote and key[1] >= 0:
+            probes.append(_Probe(module.name, module.right, _rooted(np.concatenate(wrote))))
+        rows = module.left[:, module.start : module.start + len(module.weight)]
+        if rows.shape[1] >= LEAST_ROWS:
+            probes.append(_Probe(module.name, rows, _rooted(_levelled(module.weight.T))))
+    return probes
 
 
-def _lean(weight: Matrix, directions: Floats, rng: np.random.Generator, shuffles: int) -> float:
-    """Σ‖W v‖² over the directions [m, columns], in standard deviations above shuffled ones."""
-    v = np.asarray(directions, np.float64)
-    columns = v.shape[1]
-    if columns < 16 or not v.any():
-        return float("nan")
-    if len(weight) > columns:  # the same quadratic form, of fewer rows
-        weight = np.linalg.cholesky(weight.T @ weight + 1e-12 * np.trace(weight.T @ weight) * np.eye(columns)).T
-    own = float(np.square(weight @ v.T).sum())
-    chance = np.empty(shuffles)
-    at_once = max(1, 2_000_000 // (columns * len(v)))
-    for first in range(0, shuffles, at_once):
-        order = _neighbours(columns, min(at_once, shuffles - first), rng)
-        shuffled = v[:, order].transpose(1, 0, 2) @ weight.T  # [shuffles, directions, rows]
-        chance[first : first + at_once] = np.square(shuffled).sum(axis=(1, 2))
-    spread = float(chance.std())
-    return (own - float(chance.mean())) / spread if spread > 1e-12 * max(own, 1e-300) else float("nan")
+def _layer_of(target: str) -> tuple[str, int]:
+    where = place(target, (2, 2))
+    return where.stack, where.layer
+
+
+def _levelled(values: Floats) -> Matrix:
+    """About the columns' means (where there are enough rows to know them), and of one size whatever the tensor."""
+    x = values.astype(np.float64)
+    x = x - x.mean(axis=0) if len(x) >= 16 else x
+    size = float(np.sqrt(np.square(x).mean()))
+    return x / size if size else x
+
+
+def _rooted(rows: Matrix) -> Matrix:
+    """The same quadratic form by at most as many rows as columns."""
+    if len(rows) <= rows.shape[1]:
+        return rows
+    gram = rows.T @ rows
+    values, vectors = np.linalg.eigh(gram)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))).T)
+
+
+def fit(found: Sequence[Module], base: Sketch, *, shuffles: int = SHUFFLES) -> tuple[float, dict[str, float]]:
+    """How well the modules fit, in standard deviations, and each module's own part.
+
+    All directions of one width are shuffled alike, so that what modules have in common does not count twice.
+    """
+    orders: dict[int, NDArray[np.int64]] = {}
+    total, chance = 0.0, np.zeros(shuffles)
+    each: dict[str, list[float]] = {}
+    for probe in _probes(found, base):
+        columns = probe.directions.shape[1]
+        if columns not in orders:
+            orders[columns] = _neighbours(columns, shuffles, np.random.default_rng([SEED, columns]))
+        own, shuffled = _leans(probe, orders[columns])
+        spread = float(shuffled.std())
+        if not spread > 1e-9 * max(own, 1e-300):
+            continue
+        score = (own - float(shuffled.mean())) / spread
+        each.setdefault(probe.module, []).append(score)
+        total += score
+        chance += (shuffled - shuffled.mean()) / spread
+    if not each:
+        return float("nan"), {}
+    # At least as wide as if all parts were independent: few shufflings may make it look narrower by chance.
+    width = max(float(chance.std()), float(np.sqrt(sum(len(scores) for scores in each.values()))))
+    return total / width, {name: float(np.sum(s) / np.sqrt(len(s))) for name, s in each.items()}
+
+
+def _leans(probe: _Probe, orders: NDArray[np.int64]) -> tuple[float, NDArray[np.float64]]:
+    """Σ‖W v‖² over the directions, and the same for each shuffling of their coordinates [shuffles]."""
+    v = np.asarray(probe.directions, np.float64)
+    size = float(np.linalg.norm(v))
+    if not size or not np.isfinite(size):
+        return 0.0, np.zeros(len(orders))
+    v = v / size
+    own = float(np.square(probe.rows @ v.T).sum())
+    chance = np.empty(len(orders))
+    at_once = max(1, 2_000_000 // (v.size + len(probe.rows) * len(v)))
+    for first in range(0, len(orders), at_once):
+        some = v[:, orders[first : first + at_once]].transpose(1, 0, 2) @ probe.rows.T
+        chance[first : first + at_once] = np.square(some).sum(axis=(1, 2))
+    return own, chance
 
 
 def _neighbours(n: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -171,11 +243,11 @@ def judge_adapter(
         return _say(Standing.CANNOT_TELL, None, "targets_not_found", figures)
     if (misfits := sum(not module.fits for module in found)) > len(found) / 2:
         return _say(Standing.CONTRADICTED, Kinship.UNRELATED, "adapter_shapes", figures | {"misfits": misfits})
-    score, each = fit(found)
+    score, each = fit(found, base)
     saved = _saved(adapter, base)
     figures |= {"fit": score, "saved": saved}
     picture = _picture(each)
-    best, likelier = _better(adapter, base, score, others or {})
+    best, likelier = _better(adapter, base, score, others or {}) if not score >= FITS else (score, "")
     if likelier:
         strange = best >= FITS and not score >= STRANGE
         verdict, kinship = (Standing.CONTRADICTED, Kinship.UNRELATED) if strange else (Standing.CANNOT_TELL, None)
@@ -197,7 +269,7 @@ def _better(adapter: Sketch, base: Sketch, score: float, others: Mapping[str, Sk
         against = modules(adapter, other)
         if not against or sum(not m.fits for m in against) > len(against) / 2:
             continue
-        theirs, _ = fit(against)
+        theirs, _ = fit(against, other)
         if np.isfinite(theirs) and theirs > max(best, least):
             best, likelier = theirs, key
     return best, likelier

@@ -17,11 +17,17 @@ from numpy.typing import NDArray
 from workers.lineage.comparing import COUNTED, pairs
 from workers.lineage.kinship import LEAST_VALUES, PART, RELATED, likeness
 from workers.lineage.records import Kinship, Relation, Standing, Verdict
+from workers.weights.naming import Role
 from workers.weights.sketches import Sketch
 
-BRANCHED = 0.35  # hold below which the child branched off before the parent
-BY_WAY = 0.15  # hold below which a younger relative lies between
+BRANCHED = 0.2  # hold below which the child branched off before the parent
+BESIDE = 0.38  # hold against one beside the parent's line below which the parent is doubted
+BOTH = 1.12  # the same together with the least hold against the parent's ancestors
+TELLING = 6  # tensors from which on one beside the line counts
+BY_WAY = 0.15  # hold below which a younger relative may lie between
+FAR = 2.5  # a child farther from its parent than so many times what sets the parent apart: that is not made out
 MOST_ERROR = 0.12  # of hold
+KEPT = 0.5  # similarity of a head that was not begun anew
 MERGED = 0.06  # least weight of a parent in a merge
 
 Gram = NDArray[np.float64]
@@ -30,13 +36,15 @@ Gram = NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Known:
     """Another model of the same architecture whose sketch is stored. ``older``: it is surely older than the child and
-    no descendant of it. ``before``: keys of the parents that are younger than it, or declared its descendants.
+    no descendant of it. ``before``: keys of the parents that are declared to descend from it. ``beside``: keys of those
+    with which it is on no one line: it is older than them, or declared to descend from elsewhere.
     """
 
     key: str
     sketch: Sketch
     older: bool = True
     before: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +59,16 @@ class Case:
 def grams(child: Sketch, points: Sequence[Sketch]) -> Gram:
     """Inner products of (point - child), tensor by tensor, in units of the child's own size: [tensors, points, points].
 
-    Only tensors that all have, and only rows that all have.
+    Only tensors that all have (heads that were not begun anew among them), and only rows that all have.
     """
-    joined = [{p.ours.name: p for p in pairs(child, point) if p.role in COUNTED} for point in points]
+    joined = [
+        {
+            p.ours.name: p
+            for p in pairs(child, point)
+            if p.role in COUNTED or (p.role is Role.HEAD and p.similarity > KEPT)
+        }
+        for point in points
+    ]
     names = [n for n in joined[0] if all(n in each for each in joined)] if joined else []
     made = []
     for name in names:
@@ -85,14 +100,15 @@ def hold(gram: Gram) -> tuple[float, float]:
 
 @dataclass(slots=True)
 class _Seen:
-    """What the others say: the nearest of them, the least hold against one that came before the parent, and against
-    one that came after it; whether some are as near as can be told.
+    """What the others say: the nearest of them; the least hold against an ancestor of the parent, with whether the two
+    are far enough apart to tell; the least against one beside the parent's line, and against one that may have come
+    after the parent.
     """
 
     nearest: tuple[float, str] | None = None
-    branched: tuple[float, float] | None = None
-    between: float | None = None
-    unsure: bool = False
+    branched: tuple[float, bool] = (1.0, False)
+    beside: float = 1.0
+    between: float = 1.0
 
 
 def nearest_of(case: Case, key: str, verdict: Verdict) -> Verdict:
@@ -105,15 +121,18 @@ def nearest_of(case: Case, key: str, verdict: Verdict) -> Verdict:
         return verdict
     distance, likelier = seen.nearest
     figures = dict(verdict.figures) | {"nearer": round(distance, 5)}
-    if seen.branched is not None and seen.branched[0] + 2 * seen.branched[1] < 0.5:
-        figures["hold"] = round(seen.branched[0], 4)
-        says = Standing.CONTRADICTED if seen.branched[0] <= BRANCHED else Standing.CANNOT_TELL
+    share, clear = seen.branched
+    if share < 0.5:
+        figures["hold"] = round(share, 4)
+        says = Standing.CONTRADICTED if clear and share <= BRANCHED else Standing.CANNOT_TELL
         return verdict.but(says, "branched_before", figures, likelier)
-    if seen.between is not None and seen.between <= BY_WAY:
+    if seen.beside < BESIDE or seen.beside + min(share, 1.0) < BOTH:
+        figures["hold"] = round(seen.beside, 4)
+        return verdict.but(Standing.CANNOT_TELL, "other_nearer", figures, likelier)
+    if seen.between <= BY_WAY:
+        # A sibling that learnt the same first looks like this too: it is no reason to doubt the parent.
         figures["hold"] = round(seen.between, 4)
-        return verdict.but(Standing.CANNOT_TELL, "by_way_of", figures, likelier)
-    if seen.unsure:
-        return verdict.but(Standing.CANNOT_TELL, "others_as_near", figures, likelier)
+        return verdict.but(Standing.CONFIRMED, "by_way_of", figures, likelier)
     return verdict.but(verdict.verdict, verdict.reason, figures, likelier)
 
 
@@ -125,19 +144,19 @@ def _look(case: Case, key: str, other: Known, seen: _Seen) -> None:
     apart = total[0, 0] + total[1, 1] - 2 * total[0, 1]
     if total[1, 1] >= len(gram) or apart <= max(1e-7 * len(gram), 1e-3 * total[0, 0]):
         return  # a stranger, or the same weights as the parent's, or too near them to be told apart
+    share, error = hold(gram)
+    if key in other.before and (share < 0.5 - error or share >= 0.5):
+        clear = error <= MOST_ERROR and total[0, 0] <= FAR**2 * apart
+        seen.branched = min(seen.branched, (share, clear))
     if total[1, 1] >= total[0, 0]:
         return
     distance = float(np.sqrt(total[1, 1] / len(gram)))
     if seen.nearest is None or distance < seen.nearest[0]:
         seen.nearest = (distance, other.key)
-    share, error = hold(gram)
-    if error > MOST_ERROR and len(gram) > 2:
-        seen.unsure = True
-        return
-    if key in other.before:
-        seen.branched = min(seen.branched or (9.0, 0.0), (share, error))
-    else:
-        seen.between = share if seen.between is None else min(seen.between, share)
+    if key in other.beside:
+        seen.beside = min(seen.beside, share if len(gram) >= TELLING else 1.0)
+    elif key not in other.before and error <= MOST_ERROR:
+        seen.between = min(seen.between, share)
 
 
 def with_likelier(case: Case, verdict: Verdict, exclude: str) -> Verdict:

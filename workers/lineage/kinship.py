@@ -23,7 +23,7 @@ UNRELATED = 0.08  # below which they are strangers
 PART = 0.5  # share of tensors that have to be alike
 LEAST_VALUES = 1_500  # common values below which nothing is said
 ALIKE = 0.10  # of one tensor
-PERMUTED = 0.25
+PERMUTED = 0.2
 
 
 def kinship_of(child: Sketch, parent: Sketch, relation: Relation, *, quantized: bool = False) -> Verdict:

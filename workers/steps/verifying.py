@@ -151,13 +151,16 @@ def _judge(job: Job, scope: Scope, state: State) -> Outcome:
     found = sketches.children_to_judge(scope, after=state["after"], limit=BATCH)
     if not found:
         return _last(job, state)
+    from threadpoolctl import threadpool_limits
+
     judged: list[Judged] = []
     failed: list[tuple[str, str, str, str]] = []
     began = time.monotonic()
     for child in found:
         heartbeat()
         try:
-            judged += judge_child(child)
+            with threadpool_limits(1):  # matrices are small: threads would wait for each other
+                judged += judge_child(child)
         except (LeaseLost, Interrupted):
             raise
         except Exception as error:
@@ -205,7 +208,7 @@ def judge_child(child_id: int, *, base: int | None = None) -> list[Judged]:
     verdicts = judge(
         _loaded(child.repo_id, child.revision),
         {str(p.repo_id): (_loaded(p.repo_id, p.revision), Relation(relations[p.repo_id])) for p in parents},
-        [_known(other, *flags[other.repo_id]) for other in others],
+        [_known(other, flags[other.repo_id]) for other in others],
         quantized=sketches.is_quantized(child_id),
         named=frozenset(str(key) for key in declared),
     )
@@ -225,12 +228,13 @@ def judge_child(child_id: int, *, base: int | None = None) -> list[Judged]:
     ]
 
 
-_Flags = tuple[bool, frozenset[str]]
+_Flags = tuple[bool, frozenset[str], frozenset[str]]
 
 
 def _others(child: End, parents: list[End], declared: list[End]) -> tuple[list[End], dict[int, _Flags]]:
     """What is held against the parents: other declared parents, ancestors, and the nearest of the same architecture,
-    each with whether it is surely older than the child, and which parents it came before.
+    each with whether it is surely older than the child, which parents descend from it, and which are on no line with
+    it.
     """
     asked = {p.repo_id for p in parents}
     above = sketches.ancestors([child.repo_id, *asked])
@@ -245,17 +249,16 @@ def _others(child: End, parents: list[End], declared: list[End]) -> tuple[list[E
     flags: dict[int, _Flags] = {}
     chosen: list[End] = []
     for other in sorted(candidates, key=lambda e: (e.repo_id not in wanted, _place(near, e.repo_id))):
-        if child.repo_id in lines[other.repo_id]:
+        line = lines[other.repo_id]
+        if child.repo_id in line:
             continue  # a descendant
         older = any(other.repo_id in found for found in above.values()) or _before(other, child)
-        before = frozenset(
-            str(p.repo_id)
-            for p in parents
-            if p.repo_id not in lines[other.repo_id] and (other.repo_id in above[p.repo_id] or _before(other, p))
-        )
-        if (older or child.kind == "adapter") and len(chosen) < sketches.MOST_OTHERS:
-            chosen.append(other)
-            flags[other.repo_id] = (older, before)
+        if not (older or child.kind == "adapter") or len(chosen) >= sketches.MOST_OTHERS:
+            continue
+        chosen.append(other)
+        before = {p.repo_id for p in parents if other.repo_id in above[p.repo_id] and p.repo_id not in line}
+        beside = {p.repo_id for p in parents if p.repo_id not in line and (line or _before(other, p))} - before
+        flags[other.repo_id] = (older, frozenset(map(str, before)), frozenset(map(str, beside)))
     return chosen, flags
 
 
@@ -292,10 +295,10 @@ def _loaded(repo_id: int, revision: str) -> Sketch:
     return loads(sketches.data_of(repo_id))
 
 
-def _known(other: End, older: bool, before: frozenset[str]) -> Known:
+def _known(other: End, flags: _Flags) -> Known:
     from workers.lineage.verdicts import Known
 
-    return Known(str(other.repo_id), _loaded(other.repo_id, other.revision), older, before)
+    return Known(str(other.repo_id), _loaded(other.repo_id, other.revision), *flags)
 
 
 # --- the end --------------------------------------------------------------------------------------------------------

@@ -162,7 +162,8 @@ def sketch(weights: Readable, *, values: int = VALUES) -> Sketch:
     read = weights.many([*map(_wanted, takes), *((name, None) for name in scales.values())])
     scaling = dict(zip(scales, read[len(takes) :], strict=True))
     pieces = [
-        _piece(take, found, scaling.get(take.name)) for take, found in zip(takes, read[: len(takes)], strict=True)
+        _piece(take, found, scaling.get(take.name), by_row_maximum=scales.get(take.name, "").endswith("SCB"))
+        for take, found in zip(takes, read[: len(takes)], strict=True)
     ]
     cost = sum(int(piece.values.size * _width(piece.dtype)) for piece in pieces)
     return Sketch("model", schema.format, tuple(pieces), {t.name: tuple(t.shape) for t in schema.tensors}, cost)
@@ -181,11 +182,11 @@ def _scale_of(name: str, names: Mapping[str, Tensor]) -> str:
     return ""
 
 
-def _piece(take: Take, values: NDArray[Any], scale: NDArray[Any] | None) -> Piece:
+def _piece(take: Take, values: NDArray[Any], scale: NDArray[Any] | None, *, by_row_maximum: bool = False) -> Piece:
     block: Floats = np.asarray(values, np.float32)
     block = block.reshape(1, -1) if place(take.name, take.shape).role is Role.VECTOR else block.reshape(len(block), -1)
     if scale is not None:
-        flat = np.asarray(scale, np.float32).reshape(-1)
+        flat = np.asarray(scale, np.float32).reshape(-1) / np.float32(127 if by_row_maximum else 1)
         if flat.size == 1:
             block = block * flat[0]
         elif flat.size == take.shape[0]:
