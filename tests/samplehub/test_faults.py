@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -14,7 +15,9 @@ from huggingface_hub.utils import get_session, hf_raise_for_status
 from huggingface_hub.utils._pagination import paginate
 
 import samplehub
+from samplehub.catalogue import Catalogue, Repo
 from samplehub.faults import KINDS, Fault, FaultError, Faults, parse
+from samplehub.files import Blob, Commit, Snapshots, Tree
 from samplehub.http11 import Request
 from tests.samplehub.conftest import ask, follow
 
@@ -193,3 +196,19 @@ def test_every_kind_is_described() -> None:
         assert f"`{kind}`" in text
         for figure in figures:
             assert f"`{figure}`" in text
+
+
+def test_a_line_is_shared_by_all_connections() -> None:
+    """Two files at once take as long as both one after the other; what is made when sent comes by range too."""
+    make = bytes(range(256)).__mul__(2_000).__getitem__  # 512 kB
+    blob = Blob.made(lambda start, stop: make(slice(start, stop)), 512_000, "0" * 64)
+    repo = Repo({"id": "a/b"}, Snapshots([Commit("c" * 40, "first", "")], [Tree({"x.safetensors": blob})]))
+    with samplehub.serve(catalogue=Catalogue(repos={"a/b": repo}), line=4_000_000.0) as hub:
+        address = f"{hub.url}/a/b/resolve/main/x.safetensors"
+        began = time.monotonic()
+        with ThreadPoolExecutor(2) as pool:
+            sizes = list(pool.map(lambda _: len(httpx2.get(address, follow_redirects=True).content), range(2)))
+        assert sizes == [512_000, 512_000]
+        assert time.monotonic() - began > 0.2
+        part = httpx2.get(address, headers={"Range": "bytes=300-309"}, follow_redirects=True)
+        assert (part.status_code, part.content) == (206, bytes(range(44, 54)))

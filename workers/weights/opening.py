@@ -49,7 +49,7 @@ def read_layout(source: Source, layout: Layout, *, on_gguf: Callable[[gguf.Heade
     files = layout.files
     if layout.index:
         files = _indexed(source, layout)
-    heads = source.read_many([Span(file, 0, min(SPECULATIVE, sizes[file])) for file in files])
+    heads = source.read_many([Span(file, 0, _first(sizes[file])) for file in files])
     if layout.format == "gguf":
         return _gguf_schema(source, files, heads, on_gguf)
     lengths = [
@@ -75,6 +75,11 @@ def read_layout(source: Source, layout: Layout, *, on_gguf: Callable[[gguf.Heade
     _once(tensors)
     infos = tuple(FileInfo(file, sizes[file], _sha256(source, file)) for file in files)
     return Schema("safetensors", tuple(tensors), metadata, infos)
+
+
+def _first(size: int) -> int:
+    """How much of a file of ``size`` bytes to read in the hope that its header is in there."""
+    return min(size, SPECULATIVE, max(SPECULATIVE // 8, size // 16))
 
 
 def _indexed(source: Source, layout: Layout) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from workers.errors import (
     TooLarge,
 )
 
-SPECULATIVE = 128 * 1024  # bytes read of a file at once, in the hope that its header is in there
+SPECULATIVE = 128 * 1024  # bytes read of a large file at once, in the hope that its header is in there
 GAP = 32 * 1024  # bytes between two ranges that are rather read along than asked for apart
 PART = 8 * 1024 * 1024  # bytes of one request; more is asked for in several
 AT_ONCE = 16  # requests under way: hides the latency of 150 ranges, within the session's 24 connections
