@@ -95,6 +95,18 @@ def truth(folder: Path = FOLDER) -> dict[str, dict[str, Any]]:
 def add_to(catalogue: Catalogue, folder: Path = FOLDER) -> None:
     """Puts a zoo's repos beside those that a catalogue holds. Raises PackError."""
     found = manifest(folder)
+    try:
+        _add(catalogue, folder, found)
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        if isinstance(error, PackError):
+            raise
+        raise PackError(
+            f"{folder / REPOS} is no list of models as growzoo writes it ({type(error).__name__}: {error}): "
+            "manage.py growzoo grows one"
+        ) from None
+
+
+def _add(catalogue: Catalogue, folder: Path, found: dict[str, Any]) -> None:
     texts = {digest: Blob.of_bytes(text.encode()) for digest, text in found["texts"].items()}
     for entry in found["models"]:
         if entry["id"] in catalogue.repos:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors import numpy as safetensors
 
 import samplehub
 from samplehub import collection
+from samplehub.catalogue import Catalogue
 from samplehub.content import ContentError
 from samplehub.content import load as load_content
+from samplehub.files import is_large
+from samplehub.http11 import as_bytes
 from samplehub.zoo import pack
 from samplehub.zoo.plan import BASE, PLAN
 from tests.samplehub.conftest import ask
@@ -188,7 +194,7 @@ def test_the_zoo_is_the_collection_and_more(zoo_hub: samplehub.Running):
     assert ask(zoo_hub, "/api/models/sample-garden/Sprout-37K").status == 200
 
 
-@pytest.mark.parametrize("damage", ["missing", "short", "garbled"])
+@pytest.mark.parametrize("damage", ["missing", "short", "garbled", "foreign"])
 def test_a_damaged_zoo_is_one_clear_error(tmp_path: Path, damage: str):
     folder = tmp_path / "zoo"
     folder.mkdir()
@@ -197,8 +203,37 @@ def test_a_damaged_zoo_is_one_clear_error(tmp_path: Path, damage: str):
         (folder / pack.WEIGHTS).write_bytes(b"\0" * 100)
     if damage == "garbled":
         (folder / pack.REPOS).write_bytes(gzip.compress(b"[1, 2"))
+    if damage == "foreign":
+        (folder / pack.REPOS).write_bytes(gzip.compress(b'{"texts": {}, "models": [{"id": "a/b", "files": {}}]}'))
     with pytest.raises(ContentError, match="growzoo"):
         load_content(f"zoo:{folder}")
+
+
+names = st.sampled_from(["part.safetensors", "adapter_model.safetensors", "x.gguf", "a/b.bin", "notes.txt", "LICENSE"])
+contents = st.one_of(st.binary(max_size=60), st.just(b"the same in many repos"))
+
+
+@given(st.lists(st.dictionaries(names, contents, max_size=4), max_size=5), st.data())
+@settings(max_examples=25, deadline=None)
+def test_whatever_is_packed_comes_back_byte_for_byte(repos: list[dict[str, bytes]], data: st.DataObject):
+    models = []
+    for number, files in enumerate(repos):
+        held = {name: b if is_large(name) else b.decode("latin-1").encode() for name, b in files.items()}
+        date = "2025-01-01T00:00:00.000Z"
+        commits = [{"title": "all", "date": date, "files": sorted(held)}]
+        told = {"id": f"some/repo-{number}", "created": date, "modified": date}
+        entry = {**told, "row": {}, "state": {}, "commits": commits}
+        models.append(pack.Published(entry, held, {"parents": []}))
+    with tempfile.TemporaryDirectory() as folder:
+        pack.write(Path(folder), models, {})
+        catalogue = Catalogue()
+        pack.add_to(catalogue, Path(folder))
+        for model in models:
+            for name, content in model.files.items():
+                blob = catalogue.repos[model.id].snapshots.trees[0][name]
+                start = data.draw(st.integers(0, blob.size))
+                assert blob.read() == content
+                assert as_bytes(blob.part(start, blob.size)) == content[start:]
 
 
 def test_a_pack_of_its_own_is_grown_packed_and_served(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
