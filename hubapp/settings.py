@@ -88,7 +88,7 @@ HUB_LOOKUPS = _number("ROOTSTOCK_LOOKUPS", 2000)
 HUB_READERS = _number("ROOTSTOCK_READERS", 1)
 # Whether a crawl ends with reading the weights of what it brought, and whether gated ones are read with the token.
 _SAMPLE = os.environ.get("ROOTSTOCK_HUB_CONTENT", "") if os.environ.get("ROOTSTOCK_HUB_AUTOSTART") == "true" else ""
-READ_WEIGHTS = bool(_number("ROOTSTOCK_READ_WEIGHTS", 1 if _SAMPLE in ("collection", "zoo") else 0))
+READ_WEIGHTS = bool(_number("ROOTSTOCK_READ_WEIGHTS", int(_SAMPLE.partition(":")[0] in ("collection", "zoo"))))
 GATED_WEIGHTS = bool(_number("ROOTSTOCK_GATED_WEIGHTS", 0))
 HUB_CARDS = _number("ROOTSTOCK_CARDS", 500 if "huggingface.co" in HUB_ENDPOINT else 5000)
 

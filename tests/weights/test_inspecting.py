@@ -66,6 +66,15 @@ def test_what_is_wrong_beside_the_weights_does_not_hide_them(tmp_path: Path) -> 
     json.dumps(found.config)
 
 
+def test_configurations_with_numbers_that_are_no_json_are_read(tmp_path: Path) -> None:
+    raw = b'{"time_step_limit": [0.0, Infinity], "x": NaN, "y": 1e999, "z": ' + b"9" * 5_000 + b', "hidden_size": 8}'
+    found = seen(tmp_path, model__safetensors=model(), config__json=raw)
+    assert found.config["time_step_limit"] == [0.0, "Infinity"]
+    assert found.config["hidden_size"] == 8
+    json.dumps(found.config, allow_nan=False)
+    assert found.oddities == ()
+
+
 def test_large_configurations_are_cut(tmp_path: Path) -> None:
     found = seen(
         tmp_path, model__safetensors=model(), config__json={"labels": list(range(30_000)), "text": "x" * 9_000}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -173,4 +174,6 @@ class _Bounded:
         if isinstance(value, (dict, list)):
             self.cut = True
             return None
+        if isinstance(value, float) and not math.isfinite(value):
+            return str(value)
         return value

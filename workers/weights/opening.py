@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import orjson
 
 from workers.errors import BadRequest, BadWeights, TooLarge
 from workers.weights import adapters, gguf, headers
@@ -16,6 +15,7 @@ from workers.weights.dtypes import Floats, as_float32, nbytes
 from workers.weights.layout import Layout, choose
 from workers.weights.reading import SPECULATIVE, Source, Span
 from workers.weights.records import AdapterFacts, FileInfo, Schema, Tensor
+from workers.weights.tokenizers import json_object
 
 INDEX_BYTES = 32 * 1024 * 1024  # of an index of shards: some 100 bytes a tensor
 ROWS_BYTES = 2 * 1024 * 1024 * 1024  # of float32 in one answer
@@ -84,14 +84,12 @@ def _first(size: int) -> int:
 
 def _indexed(source: Source, layout: Layout) -> tuple[str, ...]:
     """The shards that the index names (it lies beside them). Raises BadWeights."""
-    raw = source.small(layout.index, INDEX_BYTES)
-    try:
-        told = orjson.loads(raw)
-        named = sorted(set(told["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise BadWeights(f"{layout.index} is no index of shards.") from None
+    shards = json_object(source.small(layout.index, INDEX_BYTES), layout.index).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+        raise BadWeights(f"{layout.index} is no index of shards.")
+    named = sorted(set(shards.values()))
     folder = layout.index[: layout.index.rfind("/") + 1]
-    files = tuple(f"{folder}{name}" for name in named if isinstance(name, str))
+    files = tuple(f"{folder}{name}" for name in named)
     missing = [file for file in files if file not in source.files() or not file.endswith(".safetensors")]
     if missing or not files:
         raise BadWeights(f"{layout.index} names the shard {(missing or [''])[0][:100]!a}, which is not there.")
@@ -283,13 +281,7 @@ def _adapter_facts(source: Source, schema: Schema) -> AdapterFacts:
     config = f"{folder}/adapter_config.json" if folder else "adapter_config.json"
     if config not in source.files():
         return adapters.facts_from(schema)
-    try:
-        told: Any = orjson.loads(source.small(config, adapters.CONFIG_BYTES))
-    except ValueError:
-        raise BadWeights(f"{config} is no JSON.") from None
-    if not isinstance(told, dict):
-        raise BadWeights(f"{config} is no JSON object.")
-    return adapters.facts_of(told)
+    return adapters.facts_of(json_object(source.small(config, adapters.CONFIG_BYTES), config))
 
 
 __all__ = ["LowRank", "Weights", "open_weights", "read_layout", "read_schema"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -276,10 +277,17 @@ def json_object(raw: bytes, name: str) -> dict[str, Any]:
     try:
         told = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise BadWeights(f"{name} is no JSON: {str(error)[:100]}.") from None
+        try:  # real configurations hold Infinity and NaN, which are no JSON: they become texts
+            told = json.loads(raw.decode("utf-8"), parse_constant=str, parse_int=_int)
+        except (ValueError, RecursionError):
+            raise BadWeights(f"{name} is no JSON: {str(error)[:100]}.") from None
     if not isinstance(told, dict):
         raise BadWeights(f"{name} is no JSON object.")
     return told
+
+
+def _int(digits: str) -> int | str:
+    return int(digits) if len(digits) < 20 else digits[:40]
 
 
 def _content(value: object) -> str:
