@@ -43,6 +43,15 @@ class Reduction:
         """The same models, reduced: every layer of Frobenius norm one (zero stays zero)."""
         return Stack(tuple(self._reduced(layer) for layer in stack.only(self.names_).layers))
 
+    def distances(self, stack: Stack) -> dict[str, Floats]:
+        """For each full layer ``[n]``: how far the models lie from the mean."""
+        found = {}
+        for layer in stack.only(self.names_).layers:
+            if layer.name in self.means_:
+                away = Layer(layer.name, full=_projected(layer).dense() - self.means_[layer.name])
+                found[layer.name] = away.norms()
+        return found
+
     def _reduced(self, layer: Layer) -> Layer:
         layer = _projected(layer)
         if not layer.low_rank:
