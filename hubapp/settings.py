@@ -108,6 +108,7 @@ INSTALLED_APPS = [
     "hubapp.merging",
     "hubapp.licences",
     "hubapp.searching",
+    "hubapp.probing",
     "hubapp.weights",
     "hubapp.lineage",
     "hubapp.catalog",

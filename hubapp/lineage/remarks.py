@@ -161,6 +161,11 @@ WORDS: dict[Code, Words] = {
         _weighed,
         lambda name, subject, detail: (detail.get("likelier", ""),),
     ),
+    Code.TRAINING_DISAGREES: Words(
+        WARNING,
+        "Trained on something else",
+        "Its card says that it was trained on {subject}; its weights look like {guess} ({percent} %).",
+    ),
     Code.QUANTIZED_OF_QUANTIZED: Words(
         INFO, "Quantized twice", "Its parent is itself a quantized copy of another model."
     ),

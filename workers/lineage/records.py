@@ -94,13 +94,15 @@ class Code(StrEnum):
     CYCLE = "cycle"
     QUANTIZED_OF_QUANTIZED = "quantized_of_quantized"
     WEIGHTS_CONTRADICT = "weights_contradict"
+    TRAINING_DISAGREES = "training_disagrees"
 
 
 PLACED_CODES = frozenset({Code.CYCLE, Code.QUANTIZED_OF_QUANTIZED})
 """Findings that need the graph: placing writes them."""
 
-WEIGHED_CODES = frozenset({Code.WEIGHTS_CONTRADICT})
-"""Findings that need the weights: verifying writes them. All others follow from one model's evidence: judging does."""
+WEIGHED_CODES = frozenset({Code.WEIGHTS_CONTRADICT, Code.TRAINING_DISAGREES})
+"""Findings that need the weights: verifying and probing write them. All others follow from one model's
+evidence: judging does."""
 
 
 class Said(NamedTuple):

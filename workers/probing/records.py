@@ -24,6 +24,16 @@ class Abstention(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """What is stored of a card: its first prose, tags, datasets, and the prompt where its head names one."""
+
+    text: str = ""
+    tags: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    prompt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Guess:
     """A label and its calibrated probability."""
 

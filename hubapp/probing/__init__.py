@@ -1,0 +1,1 @@
+"""What models were trained on, read from their weights: the experts and what they say."""
