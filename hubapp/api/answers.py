@@ -12,6 +12,8 @@ from hubapp.catalog import queries as catalog
 from hubapp.catalog.models import Repo
 from hubapp.lineage import queries as lineage
 from hubapp.lineage import shapes
+from hubapp.probing import queries as probing
+from hubapp.probing.models import Expert, Reading
 from hubapp.searching.meaning import Meant
 from hubapp.searching.queries import Hit
 from hubapp.weights import queries as weights_queries
@@ -190,8 +192,9 @@ def models(answers: Iterable[catalog.Found]) -> list[schemas.Model]:
     asked = list(answers)
     nodes = lineage.briefs(answer.repo.pk for answer in asked)
     around = lineage.briefs({key for node in nodes.values() for key in (node.root_id, node.parent_id) if key})
-    read = weights_queries.summaries([answer.repo.pk for answer in asked])
-    return [_model(answer, nodes[answer.repo.pk], around, read.get(answer.repo.pk)) for answer in asked]
+    ids = [answer.repo.pk for answer in asked]
+    read, said = weights_queries.summaries(ids), probing.readings(ids)
+    return [_model(a, nodes[a.repo.pk], around, read.get(a.repo.pk), said.get(a.repo.pk)) for a in asked]
 
 
 def weights(read: weights_queries.Summary) -> schemas.Weights:
@@ -236,6 +239,7 @@ def _model(
     node: shapes.Brief,
     around: Mapping[int, shapes.Brief],
     read: weights_queries.Summary | None,
+    reading: Reading | None,
 ) -> schemas.Model:
     repo = answer.repo
     terms = catalog.terms(repo)
@@ -264,8 +268,38 @@ def _model(
         former_names=catalog.former_names(repo),
         root=root.name if root else repo.name,
         primary_parent=parent.name if parent else None,
+        trained_on=training(repo.name, probing.told(repo, reading)) if reading is not None else None,
         found_by=answer.how,
         page=reverse("web:model", args=[repo.name]),
+    )
+
+
+def training(name: str, found: probing.Training) -> schemas.Training:
+    return schemas.Training(
+        name=name,
+        state=found.state,
+        why=found.why,
+        guesses=[schemas.Guess(label=bar.label, probability=bar.probability) for bar in found.bars],
+        claims=list(found.claims),
+        agrees=found.agrees,
+        expert=found.expert.pk if found.expert else None,
+        method=found.expert.method if found.expert else None,
+        read_at=found.read_at,
+    )
+
+
+def expert(row: Expert) -> schemas.Expert:
+    return schemas.Expert(
+        id=row.pk,
+        root=row.root.name,
+        form=row.form,
+        method=row.method,
+        state=row.state,
+        labels=row.labels,
+        layers=[layer[0] for layer in row.layers],
+        fitted=row.fitted,
+        quality=row.quality,
+        trained_at=row.trained_at,
     )
 
 

@@ -178,6 +178,44 @@ class Weights(Schema):
     read_at: datetime
 
 
+class Guess(Schema):
+    label: str
+    probability: float = Field(description="Calibrated on models that the expert was not fitted to.")
+
+
+class Expert(Schema):
+    """What reads the weights of one tree's models."""
+
+    id: int
+    root: str
+    form: str = Field(description="adapter (updates are read) or full (whole weights)")
+    method: str
+    state: str = Field(description="in_service or retired")
+    labels: list[str]
+    layers: list[str]
+    fitted: int = Field(description="Models that it was fitted to.")
+    quality: dict[str, Any] = Field(description="By method: how it did on held-out models; the best one serves.")
+    trained_at: datetime
+
+
+class Experts(Schema):
+    experts: list[Expert]
+
+
+class Training(Schema):
+    """What a model was trained on, from its weights."""
+
+    name: str
+    state: str = Field(description="answered, abstained, not_asked (there is an expert) or no_expert")
+    why: str = Field(description="Of an abstention, in words.")
+    guesses: list[Guess]
+    claims: list[str] = Field(description="What its card says, in the expert's labels.")
+    agrees: bool | None
+    expert: int | None
+    method: str | None
+    read_at: datetime | None
+
+
 class Model(Brief):
     """Everything that is known of a model, but for its graph."""
 
@@ -202,6 +240,7 @@ class Model(Brief):
     former_names: list[str]
     root: str
     primary_parent: str | None
+    trained_on: Training | None = Field(description="From its weights; null where they were not read by an expert.")
     found_by: str = Field(description="exact, case, alias or renamed: how the asked name led here")
     page: str
 

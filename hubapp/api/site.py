@@ -9,7 +9,7 @@ from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 
 from hubapp.api.middleware import error
-from hubapp.api.routes import crawls, families, licences, lineage, merges, models, search
+from hubapp.api.routes import crawls, families, licences, lineage, merges, models, probing, search
 from workers.errors import BadInput, BadRequest, RemoteError, RootstockError, TooLarge, UnknownModel
 
 DESCRIPTION = """
@@ -33,6 +33,7 @@ api.add_router("/families", families.router)
 api.add_router("/licences", licences.router)
 api.add_router("/merges", merges.router)
 api.add_router("/crawls", crawls.router)
+api.add_router("/probing", probing.router)
 
 
 @api.exception_handler(RootstockError)

@@ -9,7 +9,7 @@ from workers.probing.records import Abstention, ReadingState
 
 
 class Expert(models.Model):
-    """One trained expert; what it learned lies in ``var/experts/<id>/`` as safetensors and JSON.
+    """One trained expert; what it learned are its ``files``, safetensors and JSON.
 
     ``root`` is the root of its tree and ``form`` what it reads: adapters (their updates) or full weights. ``quality``
     is what each method that was compared did on held-out models ({method: records.Quality as JSON}): the one that does
@@ -48,6 +48,22 @@ class Expert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} for {self.root_id} ({self.form})"
+
+
+class ExpertFile(models.Model):
+    """One file of an expert: kept here, where every worker and the search process reach it; ``var/experts/<id>/`` is a
+    copy for reading.
+    """
+
+    expert = models.ForeignKey(Expert, on_delete=models.CASCADE, related_name="files", db_index=False)
+    name = models.CharField(max_length=40)
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["expert", "name"], name="expert_file_once")]
+
+    def __str__(self) -> str:
+        return f"{self.expert_id}: {self.name}"
 
 
 class Reading(models.Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,13 +14,15 @@ from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from hubapp.catalog.models import Repo, RepoTerm, TermKind
 from hubapp.lineage.models import Node
-from hubapp.probing.models import Expert, Reading
+from hubapp.probing.models import Expert, ExpertFile, Reading
 from hubapp.weights.models import Inspection
 from hubapp.weights.queries import READABLE, Scope, in_scope
+from workers.errors import BadRequest
 from workers.probing.records import Abstention, Card, ReadingState
 from workers.probing.rules import agrees
 from workers.weights.records import State
 
+LAST_FILE = "expert.json"
 REASONS = {
     Abstention.OTHER_LAYERS: "It lacks layers that the expert reads, or has them in other shapes.",
     Abstention.FOREIGN: "Its weights lie too far from all of the tree: it may have another base than it says.",
@@ -29,8 +32,21 @@ REASONS = {
 
 
 def folder_of(expert_id: int) -> Path:
-    """Where an expert's files lie."""
-    return Path(settings.VAR) / "experts" / str(expert_id)
+    """The folder with an expert's files: this machine's copy, made from the database where it is not there yet.
+
+    Raises BadRequest where the expert has none.
+    """
+    folder = Path(settings.VAR) / "experts" / str(expert_id)
+    if not (folder / LAST_FILE).is_file():
+        files = dict(ExpertFile.objects.filter(expert_id=expert_id).values_list("name", "data"))
+        if LAST_FILE not in files:
+            raise BadRequest(f"Expert {expert_id} has no files: train it anew.")
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in sorted(files, key=lambda name: name == LAST_FILE):  # the one that is looked for comes last
+            part = folder / f"{name}.{os.getpid()}.part"
+            part.write_bytes(bytes(files[name]))
+            part.replace(folder / name)
+    return folder
 
 
 # --- experts --------------------------------------------------------------------------------------------------------
@@ -107,6 +123,11 @@ def training(repo: Repo) -> Training:
         if inspected is not None and inspected[0] != State.READ.value:
             return Training("abstained", unread=False, why=inspected[1] or REASONS[Abstention.UNREADABLE])
         return Training("not_asked" if there else "no_expert", unread=inspected is None, expert=there)
+    return told(repo, reading)
+
+
+def told(repo: Repo, reading: Reading) -> Training:
+    """A reading as pages and API show it."""
     expert = reading.expert
     claims = tuple(reading.claims)
     labels = [label for label, _ in reading.guesses]
@@ -115,7 +136,7 @@ def training(repo: Repo) -> Training:
     if claims and reading.state == ReadingState.ANSWERED:
         fits = agrees(claims, labels[:1])
     return Training(
-        reading.state,
+        reading.state if expert is not None else "no_expert",
         unread=False,
         why=REASONS[Abstention(reading.reason)] if reading.reason else "",
         bars=bars,
@@ -181,7 +202,7 @@ def unprobed_count(scope: Scope) -> int:
 def _unprobed(scope: Scope) -> QuerySet[Repo]:
     serving = list(Expert.objects.filter(state=Expert.State.IN_SERVICE).values_list("pk", flat=True))
     rows = _read(in_scope(scope).filter(state__in=READABLE)).filter(
-        inspection__format="safetensors", inspection__quantization=None
+        inspection__format="safetensors", inspection__quantization__isnull=True
     )
     if not serving:
         return rows.none()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +15,7 @@ from hubapp.jobs import audit
 from hubapp.jobs import services as jobs
 from hubapp.jobs.models import Job
 from hubapp.lineage import probed
-from hubapp.probing.models import Expert, Reading
-from hubapp.probing.queries import folder_of
+from hubapp.probing.models import Expert, ExpertFile, Reading
 from hubapp.weights.services import SCOPES
 from workers.errors import BadRequest
 from workers.probing.records import Answer, ReadingState
@@ -96,10 +94,8 @@ def keep_expert(*, trained: Trained, job: Job, now: datetime) -> Expert:
         job=job,
         trained_at=now,
     )
-    where = folder_of(expert.pk)
-    where.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(where, ignore_errors=True)  # of a transaction that was rolled back
-    shutil.copytree(trained.folder, where)
+    files = [path for path in sorted(trained.folder.iterdir()) if path.suffix in (".json", ".safetensors")]
+    ExpertFile.objects.bulk_create([ExpertFile(expert=expert, name=f.name, data=f.read_bytes()) for f in files])
     return expert
 
 
@@ -170,7 +166,7 @@ def serve(*, expert_id: int, by: AbstractBaseUser | None = None) -> Expert:
         expert = Expert.objects.select_for_update().filter(pk=expert_id).first()
         if expert is None:
             raise BadRequest(f"There is no expert {expert_id}.")
-        if not (folder_of(expert.pk) / "expert.json").is_file():
+        if not expert.files.exists():
             raise BadRequest(f"The files of {expert} are gone: train it anew.")
         Expert.objects.filter(root=expert.root, form=expert.form, state=Expert.State.IN_SERVICE).exclude(
             pk=expert.pk

@@ -10,17 +10,17 @@ from django.http import HttpRequest
 from hubapp.catalog.admin import RepoAdmin as CatalogRepoAdmin
 from hubapp.catalog.models import Repo
 from hubapp.jobs.readonly import LargeTableAdmin
+from hubapp.probing.admin import AsksExperts
 from hubapp.searching import queries
 from hubapp.searching.models import Word
 from hubapp.searching.query import LIMIT_MAX, Query
-from hubapp.weights.admin import ReadsWeights
 from workers.errors import RootstockError
 
 FOUND_MAX = 5 * LIMIT_MAX  # of a search's results in the admin, the most popular ones
 
 
 @admin.register(Repo)
-class RepoAdmin(ReadsWeights, CatalogRepoAdmin):
+class RepoAdmin(AsksExperts, CatalogRepoAdmin):
     """Facts of each repo; the search is that of the pages."""
 
     search_fields = ("name",)

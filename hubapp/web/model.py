@@ -17,6 +17,7 @@ from hubapp.catalog.models import Repo
 from hubapp.licences import queries as licences
 from hubapp.lineage import queries as lineage
 from hubapp.lineage.shapes import Counts, Parent
+from hubapp.probing import queries as probing
 from hubapp.searching import queries as searching
 from hubapp.web import fragments
 from hubapp.web.errors import error_page
@@ -87,6 +88,7 @@ def _context(request: HttpRequest, repo: Repo) -> dict[str, Any]:
         "weights": read,
         "weights_word": WEIGHTS_WORDS.get(read.state, "") if read is not None else "",
         "terms": catalog.terms(repo),
+        "training": probing.training(repo),
         "former_names": catalog.former_names(repo),
         "exports": EXPORTS,
         "tags": repo.tags[:TAGS],

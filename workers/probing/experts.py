@@ -31,6 +31,7 @@ METHODS: dict[str, type[Prober]] = {each.method: each for each in (StatNN, Dense
 FORMAT = 1
 LAYERS_NEEDED = 0.5  # of an expert's layers that an adapter must change to be read
 ANSWERED = 0.96  # of the validation models of the tree are to get an answer
+TEXT_SCALE = 20.0  # logits over cosines with texts: between the fitted temperatures of the parts
 SURE = 0.5  # a label this likely is never too unsure to be said
 
 
@@ -142,7 +143,8 @@ class Expert:
         save_file(_plain(self.prober.state()), folder / "method.safetensors")
         save_file(_plain(self.router_.state()), folder / "router.safetensors")
         if self.text_digest:
-            save_file(_plain(self.prober.text_map_.state()), folder / "text.safetensors")
+            mapped = self.prober.text_map_.state() | {"text.scale": np.array([TEXT_SCALE], np.float32)}
+            save_file(_plain(mapped), folder / "text.safetensors")
         about = {
             "format": FORMAT,
             "method": self.prober.method,

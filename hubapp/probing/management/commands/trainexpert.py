@@ -55,8 +55,12 @@ class Command(BaseCommand):
                 f"{expert.fitted} models with {len(expert.labels)} labels; {expert.bytes_read:,} bytes read"
             )
             for method, quality in expert.quality.items():
-                zero = "" if quality["zero_shot"] is None else f", unseen labels by their text {quality['zero_shot']:.3f}"
-                self.stdout.write(f"  {method}: held-out models {quality['top1']:.3f}{zero}, {quality['seconds']:.0f} s")
+                zero = (
+                    "" if quality["zero_shot"] is None else f", unseen labels by their text {quality['zero_shot']:.3f}"
+                )
+                self.stdout.write(
+                    f"  {method}: held-out models {quality['top1']:.3f}{zero}, {quality['seconds']:.0f} s"
+                )
 
     def _tell(self, job: Job) -> None:
         if self.stderr.isatty() and job.progress.get("note"):
