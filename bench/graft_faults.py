@@ -6,7 +6,6 @@ and the codes of which one has to be found. ``CONFIGS`` are configurations over 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -668,6 +667,36 @@ def _(s: Scene) -> None:
     s.config = _LINEAR + "tokenizer: {source: base}\n" + _MODELS + _FLOAT
 
 
-def dumped(told: Any) -> str:
-    """JSON for a line of output."""
-    return json.dumps(told, ensure_ascii=False)
+@case("a matrix learned anew", "weights.replaced")
+def _(s: Scene) -> None:
+    name = _first_matrix(s.b)
+    s.b.tensors[name] = (0.05 * np.random.default_rng(8).standard_normal(s.b.tensors[name].shape)).astype(np.float32)
+
+
+@case("a matrix scaled", "weights.scaled")
+def _(s: Scene) -> None:
+    s.b.tensors[_first_matrix(s.b)] *= 4
+
+
+@case("a tokenizer that can't be read", "files.unreadable")
+def _(s: Scene) -> None:
+    folder = s.b.write(s.root / "b")
+    (folder / "tokenizer.json").write_text('{"model": {"type": "BPE", "vocab": {')
+    s.folders["x/b"] = folder
+
+
+@case("config: a filter that matches nothing", "config.filter")
+def _(s: Scene) -> None:
+    weights = "[{filter: self_atn, value: 0.2}, {value: 0.5}]"
+    s.config = _LINEAR + _MODELS.replace("0.5", weights, 1) + _FLOAT
+
+
+@case("config: slices that leave layers out", "config.depth")
+def _(s: Scene) -> None:
+    sources = "    - {model: x/a, layer_range: [0, 1]}\n    - {model: x/b, layer_range: [0, 1]}\n"
+    s.config = _SLERP + "slices:\n  - sources:\n" + sources + "parameters: {t: 0.5}\n" + _FLOAT
+
+
+@case("config: a base that nobody knows", "base.unread")
+def _(s: Scene) -> None:
+    s.config = _TASK.format(base="x/nowhere")

@@ -61,6 +61,7 @@ def judge(
     if sampling is not None:
         faults += _odd(sampling)
         faults += _strangers(sampling, nearest)
+        faults += _strays(sampling)
     torn = any(fault.code == "weights.unrelated" for fault in faults)
     if base and not torn:
         faults += _base(candidates, base, sampling, nearest, asked=asked)
@@ -173,6 +174,47 @@ def _strangers(sampling: Sampling, nearest: str) -> list[Fault]:
             )
         ]
     return []
+
+
+def _strays(sampling: Sampling) -> list[Fault]:
+    """Single matrices that related models don't share."""
+    faults = []
+    broken = {(odd.model, odd.tensor) for odd in sampling.odd}
+    strays = [s for s in sampling.strays if not broken & {(s.a, s.tensor), (s.b, s.tensor)}]
+    for code, words, mend, chosen in (
+        (
+            "weights.replaced",
+            "have nothing in common, though the models do",
+            "Look whether a layer was learned anew or put in another order; a `filter` can leave it to one model.",
+            [s for s in strays if s.cosine < UNRELATED],
+        ),
+        (
+            "weights.scaled",
+            "differ in size by a factor of two and more",
+            "Look whether one of the files was scaled (by a wrong conversion, or an adapter merged twice).",
+            [s for s in strays if s.cosine >= UNRELATED],
+        ),
+    ):
+        by_pair: dict[tuple[str, str], list[str]] = {}
+        for stray in chosen:
+            by_pair.setdefault((stray.a, stray.b), []).append(stray.tensor)
+        for (a, b), names in by_pair.items():
+            faults.append(
+                Fault(
+                    code,
+                    Level.MEND,
+                    f"Single matrices of {short(a)} and {short(b)} {words}: {listed(names)}; {_share(sampling)}.",
+                    mend,
+                    compared=tuple(
+                        (s.tensor, f"cosine {s.cosine:.2f}, norm times {s.ratio:.2f}")
+                        for s in chosen
+                        if (s.a, s.b) == (a, b)
+                    )[:12],
+                    models=(a, b),
+                    mergekit="silent",
+                )
+            )
+    return faults
 
 
 def _idle(sampling: Sampling | None) -> list[Fault]:

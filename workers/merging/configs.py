@@ -209,7 +209,8 @@ def _dtypes(config: Mapping[str, Any], found: Checked) -> None:
                     ((key, str(value)),),
                 )
             )
-    found.dtype = str(config.get("dtype") or "")
+    found.dtype = str(config.get("dtype") or "").removeprefix("torch.")
+    found.out_dtype = str(config.get("out_dtype") or "").removeprefix("torch.")
 
 
 def _template(config: Mapping[str, Any], found: Checked) -> None:

@@ -191,7 +191,8 @@ def _scaling(scaling: Any) -> str:
 
 
 def _sliding(config: Mapping[str, Any], default: int | None) -> int | None:
-    if config.get("use_sliding_window") is False:
+    # Qwen keeps a window in its configuration that it uses only where that is said.
+    if config.get("use_sliding_window", not str(config.get("model_type", "")).startswith("qwen")) is False:
         return None
     if "sliding_window" in config:
         return _number(config["sliding_window"])

@@ -53,6 +53,8 @@ def judge(config: Mapping[str, Any], found: Checked) -> None:
     _required(name, method, shared, found)
     _ranges(method, shared, found)
     _sense(name, method, shared, found)
+    for given in (shared, *(source.parameters for source in _each(found))):
+        found.filters += [each for value in given.values() for each in filters(value)]
 
 
 def _bases_of_slices(config: Mapping[str, Any]) -> bool:
@@ -167,6 +169,13 @@ def scalars(value: Any) -> Iterator[Any]:
         yield from scalars(value.get("value"))
     else:
         yield value
+
+
+def filters(value: Any) -> Iterator[str]:
+    """The filters of a parameter with entries by tensors' names."""
+    for each in value if isinstance(value, list) else [value]:
+        if isinstance(each, Mapping) and isinstance(each.get("filter"), str):
+            yield each["filter"]
 
 
 def _is(parameter: Parameter, value: Any) -> bool:

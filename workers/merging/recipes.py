@@ -194,6 +194,8 @@ def _remarks(plan: Plan, method: str) -> list[str]:
     told = [f"{method} of {listed((short(c.name) for c in plan.candidates), most=8)}, for mergekit 0.1.5"]
     for name, full in dict(plan.substitutes).items():
         told.append(f"{short(name)} is quantized: {full} is taken instead")
+    if any(c.is_adapter for c in plan.candidates):
+        told.append("adapters: give mergekit-yaml a folder by --lora-merge-cache, where it merges each into its base")
     return told
 
 

@@ -129,6 +129,17 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Stray:
+    """One matrix of two related models that is unlike all others: its cosine, and ``ratio``, b's norm over a's."""
+
+    a: str
+    b: str
+    tensor: str
+    cosine: float
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One field of the picture: a layer's module, over all pairs of models. ``layer`` is -1 outside the layers."""
 
@@ -156,6 +167,7 @@ class Sampling:
     base_cosines: Mapping[str, float] = field(default_factory=dict)
     bases: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
     odd: tuple[Odd, ...] = ()
+    strays: tuple[Stray, ...] = ()
     share: float = 0.0
     numbers: int = 0
     bytes_read: int = 0
@@ -181,6 +193,7 @@ class Sampling:
                 "pairs": tuple(Pair(**pair) for pair in stored.get("pairs", ())),
                 "cells": tuple(Cell(**cell) for cell in stored.get("cells", ())),
                 "odd": tuple(Odd(**odd) for odd in stored.get("odd", ())),
+                "strays": tuple(Stray(**stray) for stray in stored.get("strays", ())),
                 "bases": {
                     name: {model: (values[0], values[1]) for model, values in row.items()}
                     for name, row in stored.get("bases", {}).items()

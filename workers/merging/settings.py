@@ -77,6 +77,25 @@ WEIGHTY = {
     "attn_temperature_tuning": "scale of attention by length",
 }
 
+# What a configuration that is silent about them means.
+SILENT: dict[str, Any] = {
+    "attention_bias": False,
+    "mlp_bias": False,
+    "partial_rotary_factor": 1.0,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "reorder_and_upcast_attn": False,
+    "position_embedding_type": "absolute",
+    "alibi": False,
+    "use_alibi": False,
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "qkv_bias": True,
+    "use_parallel_residual": True,
+    "qk_layernorm": False,
+    "clip_qkv": None,
+}
+
 _BASE_WINS = "mergekit writes the base's value without a word"
 
 
@@ -195,12 +214,12 @@ def _others(given: Mapping[str, Facts]) -> list[Fault]:
         values = {name: _frozen(each.other[key]) for name, each in given.items() if key in each.other}
         if not differ(values) and len(values) == len(given):
             continue
-        if len(values) < len(given) and key not in WEIGHTY:
-            continue  # one wrote a default that the other left out, for all we know
         if len(values) < len(given):
-            if all(_default(value) for value in values.values()):
+            if key not in SILENT:
+                continue  # one wrote a default that the other left out, for all we know
+            values = {name: values.get(name, SILENT[key]) for name in given}
+            if not differ(values):
                 continue
-            values = {name: values.get(name) for name in given}
         if key in WEIGHTY:
             faults.append(
                 _fault(
@@ -225,11 +244,6 @@ def _others(given: Mapping[str, Facts]) -> list[Fault]:
             )
         )
     return faults
-
-
-def _default(value: Any) -> bool:
-    """Whether a value is what a configuration that is silent about it most likely means."""
-    return value is None or value is False or value == "" or (value == 1.0 and isinstance(value, float))
 
 
 def _frozen(value: Any) -> Any:

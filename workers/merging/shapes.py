@@ -51,6 +51,8 @@ class Checked:
     pads: bool = False
     chat_template: str = ""
     dtype: str = ""
+    out_dtype: str = ""
+    filters: list[str] = field(default_factory=list)  # of parameters: parts of tensors' names
     slices: bool = False
 
     @property

@@ -16,13 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from workers.merging.records import Cell, Odd, Pair, Sampling
+from workers.merging.records import Cell, Odd, Pair, Sampling, Stray
 from workers.merging.samples import SAMPLE_BYTES, Run, Voice, everything, layer_of, sample
-from workers.merging.tensors import EMBEDDING, HEAD, POSITIONS
+from workers.merging.tensors import EMBEDDING, HEAD, POSITIONS, TASK_HEAD
 from workers.weights.opening import Weights
 
 PIECE = 24 * 1024 * 1024  # numbers in memory at once, over all models
 TOP = 0.2  # share of the largest changes that TIES keeps
+KIN = 0.5  # median cosine of two models whose matrices are looked through one by one
+STRANGE = 0.1  # cosine of a matrix that has nothing in common with its counterpart
+SCALED = 2.0  # ratio of norms from which on a matrix was scaled
+STRAYS = 32
 PROBE = 65_536  # numbers from which the bound of the largest changes is estimated
 
 Numbers = np.ndarray[Any, Any]
@@ -224,6 +228,7 @@ class _Table:
                 if self._seen(at)
             },
             odd=self._oddities(),
+            strays=tuple(self._strays(plain, pairs)) if not self.only_updates else (),
             share=min([1.0, *shares]),
             numbers=sum(self.read.values()),
             bytes_read=sum(voice.weights.bytes_read for voice in self.everyone),
@@ -303,6 +308,27 @@ class _Table:
             if nan or inf or zero:
                 found.append(Odd(model, tensor, nan, inf, zero, read))
         return tuple(found)
+
+    def _strays(self, plain: Mapping[str, Sums], pairs: Sequence[Pair]) -> Iterator[Stray]:
+        """Matrices that two related models don't share: learned anew, exchanged, or of another size.
+
+        Heads for tasks are learned anew by each model, and are left out.
+        """
+        for at, (i, j) in enumerate(self.pairs):
+            usual = pairs[at].weights
+            if usual is None or usual < KIN:
+                continue
+            found = []
+            for name, sums in plain.items():
+                cosine = _cosine(sums.weights, i, j)
+                if cosine is None or TASK_HEAD.search(name):
+                    continue
+                ratio = float(np.sqrt(sums.weights[j, j] / sums.weights[i, i]))
+                if cosine < STRANGE or not 1 / SCALED < ratio < SCALED:
+                    found.append(
+                        Stray(self.voices[i].name, self.voices[j].name, name, round(cosine, 4), round(ratio, 4))
+                    )
+            yield from found[:STRAYS]
 
     def _lost(self, model: str, tensor: str, zeros: int) -> bool:
         sums = self.sums.get(tensor)

@@ -258,6 +258,22 @@ def the_same(candidates: Sequence[Candidate]) -> list[Fault]:
     return faults
 
 
+def unreadable(candidates: Sequence[Candidate]) -> list[Fault]:
+    """Small files that could not be read: what they would have told was not compared."""
+    return [
+        Fault(
+            "files.unreadable",
+            Level.MEND,
+            f"Of {short(each.name)} not all files could be read: {listed(each.inspection.oddities, most=3)}",
+            "Put the file right, or save it again with transformers: what it says was not compared.",
+            compared=tuple((each.name, oddity) for oddity in each.inspection.oddities[:8]),
+            models=(each.name,),
+        )
+        for each in candidates
+        if each.read and each.inspection.oddities
+    ]
+
+
 def code_of_its_own(candidates: Sequence[Candidate], facts: Mapping[str, Facts]) -> list[Fault]:
     """Models that bring their own code."""
     own = [c.name for c in candidates if facts[c.name].remote_code]
@@ -290,6 +306,7 @@ def judge(candidates: Sequence[Candidate]) -> list[Fault]:
     faults += stored_as(candidates)
     faults += the_same(candidates)
     faults += code_of_its_own(candidates, facts)
+    faults += unreadable(candidates)
     return faults
 
 

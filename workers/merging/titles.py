@@ -84,7 +84,6 @@ TITLES: dict[str, tuple[str, str]] = {
     "config.output": ("What is merged isn't clear", "putting the configuration right"),
     "config.method": ("Unknown method", "putting the configuration right"),
     "config.tokenizer_twice": ("Two tokenizers", "putting the configuration right"),
-    "config.tokenizer_model": ("A tokenizer from elsewhere", ""),
     "config.base_missing": ("No base", "naming a base"),
     "config.base_joins": ("The base joins the mean", "putting the configuration right"),
     "config.base_among": ("The base among the models", ""),
@@ -102,6 +101,12 @@ TITLES: dict[str, tuple[str, str]] = {
     "config.dtype": ("Unknown number type", "putting the configuration right"),
     "config.dtype_missing": ("No number type", ""),
     "config.chat_template": ("No chat template of that name", "putting the configuration right"),
+    "config.filter": ("A filter that matches nothing", "putting the filters right"),
+    "config.depth": ("Layers left out or twice", "putting the slices right"),
+    "config.dtype_narrow": ("A narrower number type", ""),
+    "files.unreadable": ("Files that can't be read", "putting a file right"),
+    "weights.replaced": ("Single matrices unlike the rest", "looking at single matrices"),
+    "weights.scaled": ("Single matrices of another size", "looking at single matrices"),
     "config.slices": ("Layers that don't fit", "putting the slices right"),
 }
 

@@ -322,10 +322,10 @@ def _special(
             (heavy if role in WEIGHTY else light)[role] = values
         elif len(values) < len(tokenizers) and role in WEIGHTY:
             light[role] = {name: values.get(name, "none") for name in tokenizers}
-    for role in ("bos", "eos"):
+    for role, kept in (("bos", heavy), ("eos", heavy), ("pad", light)):
         ids = {name: facts[name].ids[role] for name in names if role in facts[name].ids}
-        if differ(ids) and not by_token and f"{role}_token" not in heavy:
-            heavy[f"{role}_token_id"] = {name: ", ".join(map(str, each)) for name, each in ids.items()}
+        if differ(ids) and not by_token and f"{role}_token" not in kept:
+            kept[f"{role}_token_id"] = {name: ", ".join(map(str, each)) for name, each in ids.items()}
     faults = []
     for found, level in ((heavy, Level.MEND), (light, Level.NOTE)):
         for role, values in found.items():

@@ -179,7 +179,62 @@ def _with_config(
     if config.tokenizer and not config.pads:
         found += _cut(parties, facts)
     found += _layers(config, parties)
+    found += _filters(config, parties)
+    found += _narrow(config, parties)
+    known = {c.name.lower() for c in parties}
+    base = config.base
+    if base is not None and base.model.lower() not in known and config.method in FROM_BASE and not base.adapter:
+        found.append(
+            Fault(
+                "base.unread",
+                Level.UNKNOWN,
+                f"The base {base.model} is not stored here, or was not read: whether it fits can't be told.",
+                "Check its name; have it crawled and read.",
+                ((base.model, "not read"),),
+                (base.model,),
+            )
+        )
     return found
+
+
+def _filters(config: Checked, parties: Sequence[Candidate]) -> list[Fault]:
+    """Filters of parameters that match no tensor."""
+    names = {name for c in parties if c.comparable for name in shapes_of(c)}
+    if not names:
+        return []
+    lost = [each for each in config.filters if each != "*" and not any(each in name for name in names)]
+    if not lost:
+        return []
+    some = sorted(names)[len(names) // 2]
+    return [
+        Fault(
+            "config.filter",
+            Level.MEND,
+            f"The filter {listed(map(repr, lost))} is in no tensor's name: its values are never used, and nothing says "
+            "so.",
+            f"Write a part of a tensor's name, as of {some}.",
+            tuple((each, "matches nothing") for each in lost),
+            mergekit="silent",
+        )
+    ]
+
+
+def _narrow(config: Checked, parties: Sequence[Candidate]) -> list[Fault]:
+    """bfloat16 into float16: the range is smaller."""
+    wide = [c.name for c in parties if c.comparable and c.inspection.schema and "BF16" in c.inspection.schema.dtypes]
+    if not wide or "float16" not in (config.dtype, config.out_dtype):
+        return []
+    return [
+        Fault(
+            "config.dtype_narrow",
+            Level.NOTE,
+            f"{names_of(wide)} is stored in bfloat16, and the merge in float16: numbers above 65,504 become infinite.",
+            "Write bfloat16 or float32.",
+            tuple((name, "BF16") for name in wide),
+            tuple(wide),
+            mergekit="silent",
+        )
+    ]
 
 
 def _cut(parties: Sequence[Candidate], facts: Mapping[str, Facts]) -> list[Fault]:
@@ -213,6 +268,20 @@ def _layers(config: Checked, parties: Sequence[Candidate]) -> list[Fault]:
     """Slices that reach beyond a model's layers."""
     depths = {c.name.lower(): depth_of(shapes_of(c)) for c in parties if c.comparable}
     found = []
+    if config.slices and config.method != "passthrough" and depths:
+        total = sum(group[0].layers[1] - group[0].layers[0] for group in config.groups if group and group[0].layers)
+        whole = max(depths.values())
+        if total and total != whole:
+            found.append(
+                Fault(
+                    "config.depth",
+                    Level.MEND,
+                    f"The slices make {total} layers, and the models have {whole}: layers are left out or stand twice.",
+                    "Let the slices cover each layer once.",
+                    (("slices", f"{total} layers"), ("models", f"{whole} layers")),
+                    mergekit="silent",
+                )
+            )
     for source in (source for group in config.groups for source in group if source.layers):
         depth = depths.get(source.model.model.lower())
         if depth and source.layers and source.layers[1] > depth:
