@@ -111,6 +111,14 @@ def test_a_stored_schema_spares_list_and_headers(hub_with: Make) -> None:
     assert source.bytes_read < 3_000
 
 
+def test_an_adapter_with_a_stored_schema_keeps_its_scale(hub_with: Make) -> None:
+    config = json.dumps({"r": 4, "lora_alpha": 20}).encode()
+    hub = hub_with(repo("org/a", {"adapter_model.safetensors": lora(), "adapter_config.json": config}))
+    schema = open_weights(HubSource(HubClient(hub.url), "org/a")).schema
+    source = HubSource(HubClient(hub.url), "org/a", sizes={file.name: file.size for file in schema.files})
+    assert {update.scale for update in open_weights(source, schema=schema).updates().values()} == {5.0}
+
+
 def test_shards_are_one_model(hub_with: Make) -> None:
     parts = [tensors(i, **{f"layers.{i}.weight": (16, 16)}) for i in range(3)]
     files = {f"model-0000{i + 1}-of-00003.safetensors": save(part) for i, part in enumerate(parts)}

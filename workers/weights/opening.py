@@ -13,7 +13,7 @@ from workers.weights import adapters, gguf, headers
 from workers.weights.adapters import LowRank
 from workers.weights.dtypes import Floats, as_float32, nbytes
 from workers.weights.layout import Layout, choose
-from workers.weights.reading import SPECULATIVE, Source, Span
+from workers.weights.reading import SPECULATIVE, HubSource, Source, Span
 from workers.weights.records import AdapterFacts, FileInfo, Schema, Tensor
 from workers.weights.tokenizers import json_object
 
@@ -277,6 +277,8 @@ def _runs(indices: Sequence[int], height: int, name: str) -> list[tuple[int, int
 
 def _adapter_facts(source: Source, schema: Schema) -> AdapterFacts:
     """From adapter_config.json beside the weights; from the tensors where there is none."""
+    if isinstance(source, HubSource):
+        source.list_all()
     folder = schema.files[0].name.rpartition("/")[0] if schema.files else ""
     config = f"{folder}/adapter_config.json" if folder else "adapter_config.json"
     if config not in source.files():

@@ -199,7 +199,7 @@ class _Listed:
 class HubSource(_Counted):
     """A repo at one revision. Requests run in threads; only the caller's own thread touches the rate limit's ledger.
 
-    ``sizes`` spares the list of files where it is known already (from a stored schema).
+    ``sizes`` spares the list of files where those of the weights are known already (from a stored schema).
     """
 
     def __init__(
@@ -216,6 +216,7 @@ class HubSource(_Counted):
         self.client, self.repo, self.revision = client, repo, revision
         self.at_once, self.gap = at_once, gap
         self._listed = {name: _Listed(size, "") for name, size in sizes.items()} if sizes is not None else None
+        self._in_part = sizes is not None
         self._located: dict[str, tuple[str, float]] = {}  # where each file's redirect led, and when
         self._each_anew: set[str] = set()  # files whose addresses serve for one range only
         self._begun: dict[str, bytes] = {}  # beginnings of files, as far as they were read
@@ -233,6 +234,11 @@ class HubSource(_Counted):
             entries = self.client.tree(self.repo, revision=self.revision, meter=self.meter)
             self._listed = dict(filter(None, map(_listed, entries)))
         return self._listed
+
+    def list_all(self) -> None:
+        """Ask for the list of files where only those of a stored schema are known."""
+        if self._in_part:
+            self._listed, self._in_part = None, False
 
     def digest(self, file: str) -> str:
         listed = self._list().get(file)
