@@ -40,14 +40,14 @@ CONFIG_KEYS = [
 
 
 @given(st.dictionaries(st.sampled_from(KEYS), TREES, max_size=6))
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_any_configuration_is_looked_through(config: dict[str, Any]) -> None:
     checked = rules.check(config)
     assert all(fault.cause and fault.mend and fault.code.startswith("config.") for fault in checked.faults)
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(CONFIG_KEYS), TREES, max_size=8), min_size=2, max_size=3))
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_any_two_configurations_of_models_are_compared(configs: list[dict[str, Any]]) -> None:
     found = [Candidate(f"m/{i}", Inspection(f"m/{i}", "r", State.READ, config=c)) for i, c in enumerate(configs)]
     merge_settings.judge(found, {c.name: facts.facts_of(c) for c in found})

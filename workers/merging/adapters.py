@@ -323,7 +323,7 @@ def _differences(adapters: Mapping[str, AdapterFacts]) -> list[Fault]:
         (
             "adapter.alpha",
             "scale (alpha over rank)",
-            {n: f"{_scale(a):g} (alpha {a.alpha:g})" for n, a in adapters.items() if a.rank and a.alpha},
+            {n: f"{_scale(a):g}" for n, a in adapters.items() if a.rank and a.alpha},
             "Each product is taken with its own scale; weights of the merge come on top of it.",
         ),
         (

@@ -227,7 +227,7 @@ def _idle(sampling: Sampling | None) -> list[Fault]:
             Fault(
                 "models.same",
                 Level.NOTE,
-                f"{short(same[0].a)} and {short(same[0].b)} have the same weights; {_share(sampling)}.",
+                f"{same[0].a} and {same[0].b} have the same weights; {_share(sampling)}.",
                 "Leave one of them out: in a mean it only counts twice.",
                 compared=tuple((f"{short(p.a)} and {short(p.b)}", "no difference") for p in same),
                 models=(same[0].a, same[0].b),

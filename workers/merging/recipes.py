@@ -16,6 +16,7 @@ from workers.merging.facts import Facts, facts_of
 from workers.merging.records import Candidate, Fault, Level, Method, Recipe, Sampling
 from workers.merging.settings import judge as settings_of
 from workers.merging.tensors import shapes_of
+from workers.merging.titles import after
 from workers.merging.tokens import padding_of, rows_of
 from workers.merging.wording import listed, short
 
@@ -194,6 +195,11 @@ def _remarks(plan: Plan, method: str) -> list[str]:
     told = [f"{method} of {listed((short(c.name) for c in plan.candidates), most=8)}, for mergekit 0.1.5"]
     for name, full in dict(plan.substitutes).items():
         told.append(f"{short(name)} is quantized: {full} is taken instead")
+    open_ = [
+        f for f in plan.faults if f.level is Level.MEND and not f.by_recipe and not f.code.startswith("quantized.")
+    ]
+    if open_:
+        told.append(f"first to be done: {listed(dict.fromkeys(after(f.code) for f in open_))}")
     if any(c.is_adapter for c in plan.candidates):
         told.append("adapters: give mergekit-yaml a folder by --lora-merge-cache, where it merges each into its base")
     return told

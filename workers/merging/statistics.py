@@ -27,6 +27,7 @@ KIN = 0.5  # median cosine of two models whose matrices are looked through one b
 STRANGE = 0.1  # cosine of a matrix that has nothing in common with its counterpart
 SCALED = 2.0  # ratio of norms from which on a matrix was scaled
 STRAYS = 32
+ROWS = 8  # of a matrix that have to be read before it is judged alone
 PROBE = 65_536  # numbers from which the bound of the largest changes is estimated
 
 Numbers = np.ndarray[Any, Any]
@@ -40,6 +41,7 @@ class Sums:
     weights: Numbers
     changes: Numbers
     reference: float = 0.0  # squared norm of the reference
+    rows: int = 0  # that were read
     kept: Numbers = field(default_factory=lambda: np.zeros(0))  # entries that both keep, of each pair
     opposed: Numbers = field(default_factory=lambda: np.zeros(0))
     bases: Numbers = field(default_factory=lambda: np.zeros(0))  # [candidates, models]: squared distances
@@ -173,6 +175,7 @@ class _Table:
                 base_norms=np.zeros(k + 1),
                 same=np.ones((n, n), bool),
             )
+        sums.rows += run.stop - run.start
         sums.weights += stack @ stack.T
         if self.only_updates:
             changes = stack
@@ -321,7 +324,8 @@ class _Table:
             found = []
             for name, sums in plain.items():
                 cosine = _cosine(sums.weights, i, j)
-                if cosine is None or TASK_HEAD.search(name):
+                few = sums.rows < min(ROWS, self.common[name][0])  # some rows of some matrices are as good as dead
+                if cosine is None or few or TASK_HEAD.search(name):
                     continue
                 ratio = float(np.sqrt(sums.weights[j, j] / sums.weights[i, i]))
                 if cosine < STRANGE or not 1 / SCALED < ratio < SCALED:

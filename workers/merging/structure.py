@@ -249,7 +249,7 @@ def the_same(candidates: Sequence[Candidate]) -> list[Fault]:
                 Fault(
                     "models.same",
                     Level.NOTE,
-                    f"{listed(map(short, names))} have the same weights, byte for byte.",
+                    f"{listed(names)} have the same weights, byte for byte.",
                     "Leave one of them out: in a mean it only counts twice.",
                     compared=tuple((name, "the same files") for name in names),
                     models=tuple(names),

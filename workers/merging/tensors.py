@@ -70,7 +70,7 @@ def judge(candidates: Sequence[Candidate], facts: Mapping[str, Facts], *, known:
     if "size.layers" not in {fault.code for fault in faults} | known:
         faults += _missing(shapes)
     if not known & {"size.hidden", "size.heads"}:
-        faults += _shapes(shapes, reference, known)
+        faults += _shapes(shapes, reference, known, {name: len(facts[name].labels) for name in shapes})
     faults += _contradictions(candidates, facts)
     return faults
 
@@ -320,8 +320,13 @@ def _missing(shapes: Mapping[str, Mapping[str, Shape]]) -> list[Fault]:
 
 
 # --- shapes ---------------------------------------------------------------------------------------------------------
-def _shapes(shapes: Mapping[str, Mapping[str, Shape]], reference: str, known: frozenset[str]) -> list[Fault]:
-    """Tensors of one name and different shapes. Rows of the vocabulary are told by the tokenizers' room."""
+def _shapes(
+    shapes: Mapping[str, Mapping[str, Shape]], reference: str, known: frozenset[str], classes: Mapping[str, int]
+) -> list[Fault]:
+    """Tensors of one name and different shapes; rows of the vocabulary are told elsewhere.
+
+    ``classes`` are the numbers of classes that configurations name.
+    """
     found: dict[str, dict[str, list[str]]] = {}  # code → model → tensors
     words: dict[str, str] = {}
     for name, each in shapes.items():
@@ -330,6 +335,8 @@ def _shapes(shapes: Mapping[str, Mapping[str, Shape]], reference: str, known: fr
             if other is None or other == shape:
                 continue
             code, called = _place(tensor, shape, other)
+            if classes[name] and classes[reference] and (shape[0], other[0]) == (classes[name], classes[reference]):
+                code, called = "labels.number", "The number of classes differs"
             if code and code not in known:
                 words[code] = called
                 found.setdefault(code, {}).setdefault(name, []).append(tensor)
