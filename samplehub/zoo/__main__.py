@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
@@ -69,6 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         print(f"growzoo: {error.name} is not installed: make env installs it", file=sys.stderr)
         return 2
+    logging.getLogger("gguf").setLevel(logging.WARNING)  # it tells of every file; the bar is enough
     base = denoiser.train(wish.seed, steps=wish.base_steps, tell=Bar("base", wish.base_steps))
     zoo = grow_concepts(
         wish.seed, train=wish.per_concept, val=0, test=0, unseen=wish.unseen, concepts=range(wish.concepts),
