@@ -7,14 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db.models import Count, Max, QuerySet
 from django.utils import timezone
 
 from hubapp.catalog import bulk
 from hubapp.catalog.models import Repo, RepoState, TermKind
 from hubapp.jobs.services import enqueue
+from hubapp.probing.models import Reading
 from hubapp.searching import conditions, reading
 from hubapp.searching.models import Lexicon, Meaning
 from hubapp.searching.query import Query
+from workers.probing.records import Abstention
 
 KIND = "meanings"
 ALLOWED_MAX = 1_000_000  # ids that filters may leave: all that is held in memory
@@ -45,6 +48,7 @@ class Row:
     encoder: str
     card: bytes
     name: bytes
+    words: str
 
 
 def after(key: int, limit: int) -> list[Described]:
@@ -107,6 +111,7 @@ def store(*, rows: Sequence[Row]) -> None:
             encoder=row.encoder,
             card=row.card,
             name=row.name,
+            words=row.words,
             version=version,
         )
         for row in sorted(rows, key=lambda row: row.repo_id)
@@ -115,19 +120,19 @@ def store(*, rows: Sequence[Row]) -> None:
         bulk_rows,
         update_conflicts=True,
         unique_fields=["repo"],
-        update_fields=["text_hash", "encoder", "card", "name", "version"],
+        update_fields=["text_hash", "encoder", "card", "name", "words", "version"],
     )
 
 
-def since(version: int, encoder: str) -> tuple[int, list[tuple[int, bytes, bytes]]]:
-    """The newest version and (repo id, card, name) of what ``encoder`` read since ``version``, or shortly before."""
+def since(version: int, encoder: str) -> tuple[int, list[tuple[int, bytes, bytes, str]]]:
+    """The newest version; and repo id, card, name, words of what ``encoder`` read since ``version`` or just before."""
     rows = Meaning.objects.filter(version__gt=version - OVERLAP, encoder=encoder).values_list(
-        "repo_id", "card", "name", "version"
+        "repo_id", "card", "name", "words", "version"
     )
     newest, found = version, []
-    for repo_id, card, name, own in rows.iterator(chunk_size=2_000):
+    for repo_id, card, name, words, own in rows.iterator(chunk_size=2_000):
         newest = max(newest, own)
-        found.append((repo_id, bytes(card), bytes(name)))
+        found.append((repo_id, bytes(card), bytes(name), words))
     return newest, found
 
 
@@ -156,6 +161,30 @@ def findable(repo_ids: Sequence[int]) -> list[int]:
     where, param = bulk.among("repo_id", repo_ids)
     here = {row[0] for row in bulk.fetch(f"SELECT repo_id FROM searching_entry WHERE {where}", [param])}  # noqa: S608
     return [repo_id for repo_id in repo_ids if repo_id in here]
+
+
+# --- weights --------------------------------------------------------------------------------------------------------
+def readings_stamp(expert_id: int) -> tuple[int, str]:
+    """Changes whenever an expert has read another model, or one anew."""
+    found = _readings(expert_id).aggregate(count=Count("pk"), last=Max("read_at"))
+    return found["count"], str(found["last"])
+
+
+def readings(expert_id: int) -> list[tuple[int, bytes, float]]:
+    """(repo id, embedding, probability of the first guess) of the models of its tree that an expert has read."""
+    return [
+        (repo_id, bytes(embedding), float(guesses[0][1]) if guesses else 0.0)
+        for repo_id, embedding, guesses in _readings(expert_id)
+        .order_by("pk")
+        .values_list("repo_id", "embedding", "guesses")
+        .iterator(chunk_size=2_000)
+    ]
+
+
+def _readings(expert_id: int) -> QuerySet[Reading]:
+    """Those that are no strangers to the tree: an expert that is not sure still knows where a model lies."""
+    strangers = [reason.value for reason in Abstention if reason != Abstention.UNSURE]
+    return Reading.objects.filter(expert_id=expert_id).exclude(embedding=b"").exclude(reason__in=strangers)
 
 
 # --- the stand-in for an encoder ------------------------------------------------------------------------------------

@@ -150,6 +150,7 @@ class Meaning(models.Model):
     encoder = models.CharField(max_length=64)  # its digest
     card = models.BinaryField(default=bytes)
     name = models.BinaryField(default=bytes)
+    words = models.TextField(default="")  # of both, each once: what a likeness of points must not contradict
     version = models.BigIntegerField(db_index=True)
 
     def __str__(self) -> str:

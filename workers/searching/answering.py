@@ -18,6 +18,7 @@ from workers.searching.records import RESULTS_MAX, Answer, Found, Question, Reas
 from workers.searching.rewording import Vocabulary
 from workers.searching.rules import subject
 from workers.searching.thesaurus import thesaurus
+from workers.searching.wording import Texts
 
 REMEMBERED = 256  # questions whose points are kept
 # Where a cosine of two texts begins to speak for a likeness, and how sharply; read off MiniLM on card texts: unrelated
@@ -25,8 +26,10 @@ REMEMBERED = 256  # questions whose points are kept
 SPEAKS = {Why.CARD: (0.42, 0.06), Why.NAME: (0.55, 0.06)}
 # A question belongs to a tree if one of the tree's labels is about like it; otherwise its weights have no say.
 SCOPE_MIDDLE, SCOPE_WIDTH = 0.33, 0.04
+SCALE = 20.0  # where nothing tells a better one
 SAME = 0.97  # cosine in a space from which a label says the same as the question
 NEAREST = 40  # models that are looked at for each way a question can be meant
+SOFTENS = 0.5  # power of shares when results are spread: experts err, above all on what they never met
 SPREAD = 25  # results, a page, in which each way has its place
 SIBLING = 0.6  # what a sibling's card is worth of the model's own
 
@@ -77,6 +80,7 @@ class Space:
     index: ExactIndex
     vocabulary: Vocabulary
     stamp: object = None
+    remembered: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
 
     @classmethod
     def of(
@@ -110,8 +114,7 @@ class Space:
         scope = max(scope, sum(way.part for way in ways if way.text != text))  # in the tree's own words it is one
         if scope < 0.02:
             return NOTHING
-        encoder = self.vocabulary.encoder
-        points = _points(self.to_space, encoder, [way.text for way in ways])
+        points = self._points_of([way.text for way in ways])
         found = [self.index.search(point, limit, allowed)[0] for point in points]
         ids = np.unique(np.concatenate(found))
         rows = self.index.rows([int(one) for one in ids])
@@ -125,6 +128,33 @@ class Space:
             shares[:, at] = 1.0 / (1.0 + np.exp(np.clip(other - mine[:, at], -60, 60)))
         parts = scope * np.array([way.part for way in ways])
         return Read(ids, shares, parts, tuple(way.text for way in ways))
+
+    def _points_of(self, texts: Sequence[str]) -> np.ndarray:
+        """Their points [texts, dim]; the tree's own words come again and again."""
+        known = dict(self.remembered)
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new:
+            known |= zip(new, _points(self.to_space, self.vocabulary.encoder, new), strict=True)
+            self.remembered = OrderedDict(list(known.items())[-REMEMBERED:])
+        return np.stack([known[text] for text in texts])
+
+
+def fitting_scale(cosines: np.ndarray, right: float) -> float:
+    """The scale at which shares are as sure as they should be: the mean share of the best label is ``right``.
+
+    ``cosines`` [n, labels] of models with all labels; ``right``: how often the best one is, or the mean calibrated
+    probability of the expert's first guesses. A logit of scale times cosine is one parameter, as in temperature scaling
+    (Guo et al., 2017).
+    """
+    if not cosines.size or cosines.shape[1] < 2:
+        return SCALE
+    low, high = 1.0, 200.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        logits = middle * (cosines - cosines.max(axis=1, keepdims=True))
+        sure = float(np.mean(1.0 / np.exp(logits).sum(axis=1)))
+        low, high = (middle, high) if sure < right else (low, middle)
+    return (low + high) / 2
 
 
 def _points(to_space: Callable[[np.ndarray], np.ndarray], encoder: Encoder, texts: Sequence[str]) -> np.ndarray:
@@ -142,7 +172,9 @@ def spread(found: Sequence[Found], reads: Sequence[Read], depth: int = SPREAD) -
     xQuAD: Santos, Macdonald and Ounis, 2010). Reasons other than the weights count as they are.
     """
     shares = {
-        int(one): (at, row) for at, read in enumerate(reads) for one, row in zip(read.ids, read.shares, strict=True)
+        int(one): (at, row**SOFTENS)
+        for at, read in enumerate(reads)
+        for one, row in zip(read.ids, read.shares, strict=True)
     }
     left = [read.parts.copy() for read in reads]
     rest = list(found[: 4 * depth])
@@ -175,11 +207,13 @@ class Library:
     encoder: Encoder
     cards: ExactIndex = field(init=False)
     names: ExactIndex = field(init=False)
+    texts: Texts = field(init=False)
     spaces: dict[int, Space] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.cards = ExactIndex(self.encoder.dim)
         self.names = ExactIndex(self.encoder.dim)
+        self.texts = Texts(thesaurus())
         self._points: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -187,9 +221,10 @@ class Library:
         """The models that are about what was asked, best first. ``allowed``: sorted ids; only these may be found."""
         words = subject(question.text)
         row = self._row(words)
-        cards = _by_texts(self.cards, row, allowed, Why.CARD)
+        asked = self.texts.asked(words)
+        cards = self._by_texts(self.cards, row, asked, allowed, Why.CARD)
         named = {one: Reason(Why.NAME, fit) for one, fit in question.named.items()}
-        names = best(named, _by_texts(self.names, row, allowed, Why.NAME))
+        names = best(named, self._by_texts(self.names, row, asked, allowed, Why.NAME))
         spaces = list(self.spaces.values())
         reads = [space.read(words, row, NEAREST, allowed) for space in spaces]
         weights = best(*(read.reasons() for read in reads))
@@ -220,6 +255,21 @@ class Library:
             return Answer(found=found[:limit], encoder=self.encoder.name, weights=0, cards=len(self.cards))
         return Answer(found=(), encoder=self.encoder.name)
 
+    def _by_texts(
+        self,
+        index: ExactIndex,
+        row: np.ndarray,
+        asked: list[dict[str, float]],
+        allowed: np.ndarray | None,
+        why: Why,
+    ) -> dict[int, Reason]:
+        ids, cosines = index.search(row, RESULTS_MAX, allowed)
+        found = {}
+        for one, near in zip(ids, cosines, strict=True):
+            share = share_of_text(float(near), *SPEAKS[why]) * self.texts.factor(int(one), asked)
+            found[int(one)] = Reason(why, share)
+        return found
+
     def _row(self, text: str) -> np.ndarray:
         """A text as a row [dim]; the last ones are remembered."""
         with self._lock:
@@ -232,13 +282,6 @@ class Library:
             while len(self._points) > REMEMBERED:
                 self._points.popitem(last=False)
         return row
-
-
-def _by_texts(index: ExactIndex, row: np.ndarray, allowed: np.ndarray | None, why: Why) -> dict[int, Reason]:
-    ids, cosines = index.search(row, RESULTS_MAX, allowed)
-    return {
-        int(one): Reason(why, share_of_text(float(near), *SPEAKS[why])) for one, near in zip(ids, cosines, strict=True)
-    }
 
 
 def _by_siblings(space: Space, cards: dict[int, Reason], allowed: np.ndarray | None) -> dict[int, Reason]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TEMPLATES = ("{}", "a photo of a {}", "a picture of a {}")
+TEMPLATES = ("a photo of a {}", "{}")
 
 
 def phrasings(words: str) -> list[str]:

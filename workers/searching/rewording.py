@@ -83,6 +83,8 @@ class Vocabulary:
         best = np.argsort(-parts, kind="stable")[:REWORDINGS]
         parts = parts[best] / parts[best].sum()
         sure = self._sure(near, ways[int(best[0])][0])
+        if not sure:
+            return [Rewording(text, 1.0)]
         found = [Rewording(said[int(at)], sure * float(part)) for at, part in zip(best, parts, strict=True)]
         return [*found, Rewording(text, 1.0 - sure)] if sure < 1.0 else found
 

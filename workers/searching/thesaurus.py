@@ -90,6 +90,15 @@ class Thesaurus:
         best = max((reached.get(meaning, 0.0) * RARER**rank for meaning, rank in self.senses(other)), default=0.0)
         return max(best, self._defines(word, other), self._defines(other, word))
 
+    def synonyms(self, word: str, least: float) -> dict[str, float]:
+        """The words of all meanings that are at least so near to a word."""
+        found: dict[str, float] = {}
+        for meaning, strength in self.near(word).items():
+            if strength >= least:
+                for each in self._words[meaning].split(","):
+                    found[each] = max(found.get(each, 0.0), strength)
+        return found
+
     def senses(self, word: str) -> list[tuple[int, int]]:
         """The meanings of a word with their rank, of the first of its forms that is a word."""
         return next((self.meanings[form] for form in forms(word) if form in self.meanings), [])

@@ -7,18 +7,25 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import structlog
 from django.conf import settings
 from django.db import close_old_connections, connections
 
 from hubapp.jobs.models import Job
+from hubapp.probing import queries as probing
+from hubapp.probing.models import Expert
 from hubapp.searching import meanings
 from hubapp.searching.meanings import Described, Row
 from workers.errors import EncoderMissing
+from workers.probing.experts import load_text_map
 from workers.searching import encoding, lexical, serving
-from workers.searching.answering import Library
+from workers.searching.answering import SCALE, Library, Space, fitting_scale
 from workers.searching.describing import card_text, name_text
 from workers.searching.encoding import Encoder
+from workers.searching.rewording import words_of
 from workers.steps import Outcome, heartbeat, step
+
+log = structlog.get_logger("rootstock.search")
 
 BATCH = 200  # models looked at in one step …
 READ = 48  # … and of these so many read anew: some 3 s of MiniLM on one core
@@ -72,13 +79,20 @@ def _read(encoder: Encoder, changed: list[tuple[Described, str, str, str]]) -> l
     points = encoder.encode(texts)
     kept = [point.astype(np.float16).tobytes() if text else b"" for text, point in zip(texts, points, strict=True)]
     return [
-        Row(each.repo_id, mark, encoder.digest, kept[2 * at], kept[2 * at + 1])
-        for at, (each, mark, _, _) in enumerate(changed)
+        Row(
+            each.repo_id,
+            mark,
+            encoder.digest,
+            kept[2 * at],
+            kept[2 * at + 1],
+            " ".join(sorted(set(words_of(f"{card} {name}")))),
+        )
+        for at, (each, mark, card, name) in enumerate(changed)
     ]
 
 
 def _mark(digest: str, card: str, name: str) -> str:
-    return hashlib.sha256("\0".join((digest, card, name)).encode()).hexdigest()[:32]
+    return hashlib.sha256("\0".join((digest, "words", card, name)).encode()).hexdigest()[:32]
 
 
 def _progress(at: Mapping[str, Any], total: int) -> dict[str, Any]:
@@ -130,6 +144,7 @@ class Feed:
 
     def __init__(self) -> None:
         self.version = 0
+        self.told: dict[int, str] = {}
 
     def load(self) -> Library:
         """A library with the installation's encoder, still empty. Raises EncoderMissing until there is one."""
@@ -144,8 +159,9 @@ class Feed:
             library = self.load()
         first = self.version == 0
         newest, rows = meanings.since(self.version, library.encoder.digest)
-        cards = {repo_id: card for repo_id, card, _ in rows}
-        names = {repo_id: name for repo_id, _, name in rows}
+        cards = {repo_id: card for repo_id, card, _, _ in rows}
+        names = {repo_id: name for repo_id, _, name, _ in rows}
+        library.texts.put({repo_id: words for repo_id, _, _, words in rows})
         for index, told in ((library.cards, cards), (library.names, names)):
             points = [np.frombuffer(point, dtype=np.float16) for point in told.values() if point]
             if points:
@@ -155,8 +171,30 @@ class Feed:
             here = meanings.present()
             for index in (library.cards, library.names):
                 index.remove(one for one in index.ids() if one not in here)
+            library.texts.keep(here)
         self.version = newest
+        self._refresh_spaces(library)
         return library
+
+    def _refresh_spaces(self, library: Library) -> None:
+        """Experts that came or went into service, and the models that they have read since."""
+        serving = {expert.pk: expert for expert in probing.experts_in_service()}
+        if library.spaces.keys() - serving.keys():
+            library.spaces = {key: space for key, space in library.spaces.items() if key in serving}
+        for key, expert in serving.items():
+            stamp = (expert.trained_at, meanings.readings_stamp(key))
+            space = library.spaces.get(key)
+            if space is not None and space.stamp == stamp:
+                continue
+            if expert.text_digest != library.encoder.digest:
+                if expert.text_digest and self.told.get(key) != library.encoder.digest:
+                    log.warning("search.other_encoder", expert=key, encoder=library.encoder.name)
+                self.told[key] = library.encoder.digest
+                continue
+            space = _space(expert, library.encoder)
+            if space is not None:
+                space.stamp = stamp
+                library.spaces = {**library.spaces, key: space}  # a new dictionary: others are reading the old one
 
     def allowed(self, filters: Mapping[str, str]) -> np.ndarray | None:
         """Sorted ids that a page's filters leave, None without filters. For threads: closes their connection after."""
@@ -167,6 +205,26 @@ class Feed:
         finally:
             connections.close_all()
         return None if found is None else np.sort(np.asarray(found, dtype=np.int64))
+
+
+def _space(expert: Expert, encoder: Encoder) -> Space | None:
+    """The space of an expert with all models that it has read; None before it has read any, or without words."""
+    rows = meanings.readings(expert.pk)
+    kept = load_text_map(probing.folder_of(expert.pk)) if rows else None
+    if kept is None:
+        return None
+    points = np.stack([np.frombuffer(embedding, dtype="<f2") for _, embedding, _ in rows]).astype(np.float32)
+    space = Space.of(
+        title=expert.root.name,
+        to_space=kept[0],
+        scale=SCALE,
+        labels=[str(label) for label in expert.labels],
+        encoder=encoder,
+        dim=points.shape[1],
+    )
+    space.index.put([repo_id for repo_id, _, _ in rows], points)
+    space.scale = fitting_scale(points @ space.points.T, float(np.mean([first for _, _, first in rows])))
+    return space
 
 
 def serve(address: str) -> None:
