@@ -110,16 +110,21 @@ class _Table:
 
     def batches(self, *, full: bool, budget: int) -> Iterator[list[Run]]:
         """What is read at a time: the common tensors, then those that only some have (for broken numbers)."""
-        union = {name: shape for each in self.shapes.values() for name, shape in each.items()}
-        ordered = {**self.common, **{n: s for n, s in union.items() if n not in self.common}}
+        # One name may stand for tensors of several shapes: each is looked at in those that have it.
+        loose = {(n, s): None for each in self.shapes.values() for n, s in each.items() if self.common.get(n) != s}
         if not full:
-            runs = sample(ordered, budget=budget)
+            runs = sample(self.common, budget=budget)
+            if loose:
+                part = budget // (len(self.common) + len(loose))
+                runs += [run for name, shape in loose for run in sample({name: shape}, budget=part)]
             total = sum(run.count for run in runs)
             room = max(1, PIECE // max(1, len(self.everyone)))
             yield from _batched(runs, room if total > room else total)
             return
         room = max(4096, PIECE // (4 * max(1, len(self.everyone))))
-        yield from _batched(everything(ordered, room=room), room)
+        yield from _batched(everything(self.common, room=room), room)
+        for name, shape in loose:
+            yield from _batched(everything({name: shape}, room=room), room)
 
     def take(self, runs: Sequence[Run]) -> None:
         """Read some runs in everyone and add them up."""
@@ -137,7 +142,7 @@ class _Table:
                 if voice is self.ground:
                     below[run.name] = value
         for run in runs:
-            if run.name in self.common:
+            if self.common.get(run.name) == run.shape:
                 self._add(run, found)
 
     def _silent(self, voice: Voice, run: Run) -> bool:
