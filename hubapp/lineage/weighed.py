@@ -31,6 +31,7 @@ _REASONS = {
     "by_way_of": "It descends from the parent; another of its descendants stands between the two, or beside it.",
     "other_nearer": "They are relatives, but a model of another line stands nearer.",
     "in_hull": "It is a mixture in which the parent has the weight {weight} (what is left over: {left_over}).",
+    "base_of_mix": "It is a mixture of models that were all made from the parent (whose own weight is {weight}).",
     "not_in_hull": "It is a mixture of the others; the parent has no weight in it ({weight}).",
     "weight_unclear": "The parent's weight in the mixture can't be told from none ({weight} ± {weight_error}).",
     "one_parent_of_many": "They are relatives; a mixture can't be judged while only one of its parents can be read.",
@@ -42,7 +43,7 @@ _REASONS = {
     "targets_not_found": "The layers that it changes are not found in the parent by name.",
 }
 _TELLING = {"related": "similarity", "unrelated": "similarity", "part_related": "similarity", "between": "similarity"}
-_TELLING |= dict.fromkeys(("in_hull", "not_in_hull", "weight_unclear"), "weight")
+_TELLING |= dict.fromkeys(("in_hull", "base_of_mix", "not_in_hull", "weight_unclear"), "weight")
 _TELLING |= dict.fromkeys(("branched_before", "by_way_of"), "hold")
 _TELLING |= dict.fromkeys(("fits", "fits_unnamed", "fit_unclear", "other_base_fits"), "fit")
 _TELLING |= {"other_layers": "other_layers"}

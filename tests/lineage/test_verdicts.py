@@ -164,6 +164,15 @@ def test_a_merge_that_keeps_the_largest_changes_alone_is_confirmed_too() -> None
     assert {v.verdict for v in found.values()} == {Standing.CONFIRMED}
 
 
+def test_the_base_that_task_vectors_were_added_to_is_no_stranger_to_the_merge() -> None:
+    family = {key: models.tune(BASE, seed, by=0.2) for key, seed in (("a", 2), ("b", 3))} | {"base": BASE}
+    child = models.mixed({"a": 0.7, "b": 0.7, "base": -0.4}, family)
+    declared = {key: (drawn(model), Relation.MERGE) for key, model in family.items()}
+    found = judge(drawn(child), declared, bases=frozenset({"base"}))
+    assert {key: v.reason for key, v in found.items()} == {"a": "in_hull", "b": "in_hull", "base": "base_of_mix"}
+    assert {v.verdict for v in found.values()} == {Standing.CONFIRMED}
+
+
 def test_a_copy_with_its_channels_permuted_is_not_called_a_stranger() -> None:
     order = np.random.default_rng(0).permutation(models.WIDTH)
     child: Model = {}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support import models
-from workers.weights.naming import Role, matched, place
+from workers.weights.naming import Role, matched, place, spelt
 from workers.weights.records import Tensor
 from workers.weights.sketches import Piece, Sketch, SketchGarbled, loads, measured
 from workers.weights.sketching import Arrays, directions, plan, sketch
@@ -84,6 +84,14 @@ def test_names_meet_though_wrappers_differ() -> None:
     found = matched(inside, bert)
     assert found == {f"bert.{name}": name for name in bert}
     assert matched(bert, inside) == {name: f"bert.{name}" for name in bert}
+
+
+def test_names_of_gguf_meet_those_of_transformers() -> None:
+    assert spelt("blk.3.ffn_down.weight") == "model.layers.3.mlp.down_proj.weight"
+    assert spelt("token_embd.weight") == "model.embed_tokens.weight"
+    assert spelt("output_norm.weight") == "model.norm.weight"
+    assert spelt("blk.0.attn_q.weight") == ""
+    assert spelt("blk.0.ssm_a") == "blk.0.ssm_a"
 
 
 @st.composite

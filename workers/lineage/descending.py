@@ -54,6 +54,7 @@ class Case:
     child: Sketch
     parents: Mapping[str, tuple[Sketch, Relation]]
     others: Sequence[Known]
+    bases: frozenset[str] = frozenset()  # parents that others of the parents are declared to descend from
 
 
 def grams(child: Sketch, points: Sequence[Sketch]) -> Gram:
@@ -203,6 +204,9 @@ def merged(case: Case, verdicts: Mapping[str, Verdict], kin: Sequence[str]) -> d
         }
         if weight >= MERGED and weight > 4 * error:
             out[key] = verdicts[key].but(Standing.CONFIRMED, "in_hull", figures, kinship=Kinship.MERGE)
+        elif key in case.bases:
+            # What task vectors are added to: its own weight is one less the sum of theirs, and may be anything.
+            out[key] = verdicts[key].but(Standing.CONFIRMED, "base_of_mix", figures, kinship=Kinship.MERGE)
         elif weight + 3 * error < MERGED and residual < 0.75 * closest:
             out[key] = verdicts[key].but(Standing.CONTRADICTED, "not_in_hull", figures)
         else:

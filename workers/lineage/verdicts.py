@@ -24,17 +24,18 @@ def judge(
     *,
     quantized: bool = False,
     named: frozenset[str] | None = None,
+    bases: frozenset[str] = frozenset(),
 ) -> dict[str, Verdict]:
     """A verdict for each parent. ``parents`` maps a key to its sketch and the declared relation; ``others`` are models
     that may be nearer. ``quantized``: the child's config says that it is. ``named``: the parents that the child itself
-    declares (None: all).
+    declares (None: all). ``bases``: those parents that another of the parents is declared to descend from.
     """
     if child.kind == "adapter":
         return {
             key: judge_adapter(child, sketch, {o.key: o.sketch for o in others}, named=named is None or key in named)
             for key, (sketch, _) in parents.items()
         }
-    case = Case(child, parents, others)
+    case = Case(child, parents, others, bases)
     verdicts = {
         key: kinship_of(child, sketch, relation, quantized=quantized) for key, (sketch, relation) in parents.items()
     }

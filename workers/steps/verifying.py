@@ -211,6 +211,7 @@ def judge_child(child_id: int, *, base: int | None = None) -> list[Judged]:
         [_known(other, flags[other.repo_id]) for other in others],
         quantized=sketches.is_quantized(child_id),
         named=frozenset(str(key) for key in declared),
+        bases=frozenset(str(key) for found in sketches.ancestors(relations).values() for key in found & set(relations)),
     )
     return [
         Judged(

@@ -120,3 +120,27 @@ def _worth(pairs: dict[str, str], ours: dict[str, tuple[int, ...]], theirs: dict
     return sum(
         ours[a] == theirs[b] or ours[a][1:] == theirs[b][1:] or ours[a] == theirs[b][::-1] for a, b in pairs.items()
     )
+
+
+_GGUF = {
+    "token_embd": "model.embed_tokens", "output": "lm_head", "output_norm": "model.norm", "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj", "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+}  # fmt: skip
+_PERMUTED = frozenset({"attn_q", "attn_k"})
+
+
+def spelt(name: str) -> str:
+    """A GGUF tensor's name as transformers spells it in decoders of Llama's kind; its own name where it is of another.
+
+    "" for queries and keys: their rows are written in another order there.
+    """
+    block = re.fullmatch(r"blk\.(\d+)\.(\w+)\.(weight|bias)", name)
+    part, _, end = name.rpartition(".")
+    if block:
+        part, end = block[2], block[3]
+    if part in _PERMUTED:
+        return ""
+    if part not in _GGUF:
+        return name
+    return f"model.layers.{block[1]}.{_GGUF[part]}.{end}" if block else f"{_GGUF[part]}.{end}"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.weights.adapters import pairs
-from workers.weights.naming import Place, Role, place
+from workers.weights.naming import Place, Role, place, spelt
 from workers.weights.records import Schema, Tensor, factor_of
 from workers.weights.sketches import Floats, Piece, Sketch, measured
 
@@ -155,18 +155,21 @@ def sketch(weights: Readable, *, values: int = VALUES) -> Sketch:
     schema = weights.schema
     if schema.is_adapter:
         return _adapter(weights, values=values)
-    takes = plan(schema.tensors, values=values)
+    own = {spelt(t.name): t.name for t in schema.tensors} if schema.format == "gguf" else {}
+    tensors = [t._replace(name=name) for t in schema.tensors if (name := spelt(t.name))] if own else schema.tensors
+    takes = plan(tensors, values=values)
     scales = {
         take.name: scale for take in takes if take.dtype in SCALED and (scale := _scale_of(take.name, schema.by_name))
     }
-    read = weights.many([*map(_wanted, takes), *((name, None) for name in scales.values())])
+    wanted = [(own.get(name, name), rows) for name, rows in map(_wanted, takes)]
+    read = weights.many([*wanted, *((name, None) for name in scales.values())])
     scaling = dict(zip(scales, read[len(takes) :], strict=True))
     pieces = [
         _piece(take, found, scaling.get(take.name), by_row_maximum=scales.get(take.name, "").endswith("SCB"))
         for take, found in zip(takes, read[: len(takes)], strict=True)
     ]
     cost = sum(int(piece.values.size * _width(piece.dtype)) for piece in pieces)
-    return Sketch("model", schema.format, tuple(pieces), {t.name: tuple(t.shape) for t in schema.tensors}, cost)
+    return Sketch("model", schema.format, tuple(pieces), {t.name: tuple(t.shape) for t in tensors}, cost)
 
 
 def _wanted(take: Take) -> tuple[str, range | None]:
