@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from hubapp.catalog import queries as catalog
 from hubapp.lineage import queries as lineage
+from hubapp.lineage import weighed
 from hubapp.lineage.shapes import Family
 from hubapp.web import charts
 from hubapp.web.errors import error_page
@@ -84,6 +85,7 @@ def family(request: HttpRequest, name: str) -> HttpResponse:
         return _table(request, kin, chart)
     relations = [(relation_name(relation), number) for relation, number in sorted(kin.relations.items()) if number]
     context = {
+        "weighed": weighed.counts(found.repo.pk),
         "section": "families",
         "repo": found.repo,
         "family": kin,

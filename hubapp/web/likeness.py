@@ -14,6 +14,7 @@ from hubapp.lineage.weighed import spelt
 WIDTH = 320.0
 TALL = 40.0  # of a row of bars
 GAP = 1.0
+LOWEST = 1.5  # of a bar: nothing must still be seen
 STRANGERS = 0.1  # similarity up to which layers are no nearer than strangers'
 FIT = 3.0  # standard deviations up to which an adapter's layer leans by chance
 
@@ -70,7 +71,7 @@ def likeness(weighed: Weighed) -> Drawing | None:
             shares = [100 * change for change in changes]
             rows.append(_row("How much each was changed", labels, shares, max(shares), unit="%"))
     table = tuple((label, spelt(s), "" if adapter else percent(c)) for label, s, c in layers)
-    return Drawing(tuple(rows), labels[0], labels[-1], table)
+    return Drawing(tuple(rows), _named(labels[0]), _named(labels[-1]) if len(labels) > 1 else "", table)
 
 
 def percent(share: float) -> str:
@@ -91,7 +92,7 @@ def _row(
     step = WIDTH / len(values)
     bars = []
     for at, (label, value) in enumerate(zip(labels, values, strict=True)):
-        height = max(0.75, TALL * min(1.0, max(0.0, value / most)))
+        height = max(LOWEST, TALL * min(1.0, max(0.0, value / most)))
         bars.append(
             Bar(
                 x=round(at * step, 2),
