@@ -142,6 +142,8 @@ def test_a_sample_tells_what_everything_tells(tmp_path: Path) -> None:
     assert part.share < 0.2
     for attribute in ("weights", "tasks", "conflict"):
         assert getattr(part.pairs[0], attribute) == pytest.approx(getattr(full.pairs[0], attribute), abs=0.05)
+    assert part.pairs[0].distance == pytest.approx(full.pairs[0].distance, rel=0.1)
+    assert part.changes["x/0"] == pytest.approx(full.changes["x/0"], rel=0.1)
     assert Sampling.of(part.as_json()) == part
 
 

@@ -47,7 +47,17 @@ class Sums:
     bases: Numbers = field(default_factory=lambda: np.zeros(0))  # [candidates, models]: squared distances
     base_dots: Numbers = field(default_factory=lambda: np.zeros(0))  # [candidates, models]
     base_norms: Numbers = field(default_factory=lambda: np.zeros(0))
+    stretched: bool = False
     same: Numbers = field(default_factory=lambda: np.zeros(0, bool))
+
+    def stretch(self, factor: float) -> None:
+        """Let sums over a part stand for the whole: else small tensors, which are read whole, count too much."""
+        if self.stretched or factor == 1.0:
+            return
+        self.stretched = True
+        self.reference *= factor
+        for sums in (self.weights, self.changes, self.kept, self.opposed, self.bases, self.base_dots, self.base_norms):
+            np.multiply(sums, factor, out=sums)
 
 
 def compare(
@@ -209,6 +219,8 @@ class _Table:
     # --- the answer ---
     def told(self, *, full: bool) -> Sampling:
         """Everything that was found."""
+        for name, sums in self.sums.items():
+            sums.stretch(self.common[name][0] / sums.rows if self.common[name] and sums.rows else 1.0)
         names = tuple(voice.name for voice in self.voices)
         matrices = {name: sums for name, sums in self.sums.items() if len(self.common[name]) > 1}
         with_tasks = self.ground is not None or self.only_updates
