@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from workers.merging.records import Candidate, Fault, Level
 from workers.merging.tensors import EMBEDDING, shapes_of
-from workers.merging.wording import differ, listed, names_of, odd_ones, pairs, short, versus
+from workers.merging.wording import differ, doing, listed, names_of, odd_ones, pairs, short, versus
 from workers.weights.records import AdapterFacts, factor_of
 
 _OWN_BASE = (
@@ -166,7 +166,8 @@ def _beside(candidates: Sequence[Candidate], adapters: Mapping[str, AdapterFacts
         Fault(
             "adapter.with_model",
             Level.MEND,
-            f"{names_of(list(adapters))} is an adapter, {names_of([c.name for c in whole])} a whole model.",
+            f"{doing(list(adapters), 'is an adapter', 'are adapters')}, {names_of([c.name for c in whole])} "
+            f"{'whole models' if len(whole) > 1 else 'a whole model'}.",
             "Write the adapter as `BASE+ADAPTER`: mergekit merges it into its base first; the recipe does.",
             compared=tuple((c.name, "adapter" if c.name in adapters else "whole model") for c in candidates),
             models=tuple(adapters),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from workers.merging import tensors
 from workers.merging.facts import Facts, facts_of
 from workers.merging.records import Candidate, Fault, Level
-from workers.merging.wording import by_value, differ, listed, names_of, odd_ones, pairs, short, shown, versus
+from workers.merging.wording import by_value, differ, doing, listed, names_of, odd_ones, pairs, short, shown, versus
 from workers.weights.records import State
 
 # (size, code, what it is called); a merge averages numbers one by one, so that none of these may differ.
@@ -129,7 +129,7 @@ def architecture(candidates: Sequence[Candidate], facts: Mapping[str, Facts]) ->
             Fault(
                 "config.architectures",
                 Level.MEND,
-                f"{names_of(list(several))} names several architectures; mergekit takes one.",
+                f"{doing(list(several), 'names', 'name')} several architectures; mergekit takes one.",
                 "Leave the one that the weights are of in config.json.",
                 compared=pairs(several),
                 models=tuple(several),
@@ -283,7 +283,7 @@ def code_of_its_own(candidates: Sequence[Candidate], facts: Mapping[str, Facts])
         Fault(
             "config.code",
             Level.NOTE,
-            f"{names_of(own)} brings its own code (auto_map).",
+            f"{doing(own, 'brings its', 'bring their')} own code (auto_map).",
             "mergekit runs it only with --trust-remote-code: read it first.",
             compared=tuple((name, "auto_map") for name in own),
             models=tuple(own),

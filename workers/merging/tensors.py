@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from workers.merging.facts import Facts
 from workers.merging.records import Candidate, Fault, Level
-from workers.merging.wording import differ, listed, many, names_of, odd_ones, pairs, short, versus
+from workers.merging.wording import differ, doing, listed, many, names_of, odd_ones, pairs, short, versus
 
 Shape = tuple[int, ...]
 
@@ -208,7 +208,8 @@ def _tied(shapes: dict[str, dict[str, Shape]], facts: Mapping[str, Facts]) -> li
             Fault(
                 "tensors.missing",
                 Level.MEND,
-                f"{names_of(missing)} has no output layer (lm_head), though its configuration doesn't tie it to the "
+                f"{doing(missing, 'has', 'have')} no output layer (lm_head), though the configuration doesn't tie it "
+                "to the "
                 "embedding.",
                 "Save the model again: the layer was lost, or tie_word_embeddings has to be true.",
                 compared=tuple(told.items()),
@@ -279,7 +280,8 @@ def _missing(shapes: Mapping[str, Mapping[str, Shape]]) -> list[Fault]:
             Fault(
                 "tensors.bias",
                 Level.MEND,
-                f"{names_of(owners)} has bias tensors which others lack ({listed(biases[owners[0]])}). mergekit drops "
+                f"{doing(owners, 'has', 'have')} bias tensors which others lack ({listed(biases[owners[0]])}). "
+                "mergekit drops "
                 "them "
                 "without a word, and with them what they learned.",
                 f"Give the others biases of zero under the same names (as {first}) and the setting of the "
@@ -303,7 +305,7 @@ def _missing(shapes: Mapping[str, Mapping[str, Shape]]) -> list[Fault]:
             Fault(
                 "tensors.head" if head else "tensors.missing",
                 Level.MEND,
-                f"{names_of(losers)} lacks {'a head' if head else 'tensors'} that "
+                f"{doing(losers, 'lacks', 'lack')} {'a head' if head else 'tensors'} that "
                 f"{names_of([o for o in owners if o not in losers] or owners)} "
                 f"has: {listed(some)}.",
                 "Merge the bodies and keep the head of one model: save all under one class of transformers."

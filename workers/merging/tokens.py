@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from workers.merging.facts import Facts
 from workers.merging.records import Candidate, Fault, Level
 from workers.merging.tensors import EMBEDDING
-from workers.merging.wording import by_value, differ, listed, many, names_of, odd_ones, pairs, short, versus
+from workers.merging.wording import by_value, differ, doing, listed, many, odd_ones, pairs, short, versus
 from workers.weights.records import TokenizerFacts
 
 ALIKE = 0.9  # of a sketch's hashes, from which on two tokenizers are one with some tokens replaced
@@ -142,7 +142,7 @@ def _without(
         Fault(
             "tokenizer.missing",
             Level.NOTE,
-            f"{names_of(bare)} comes without a tokenizer: mergekit takes it to be that of the base.",
+            f"{doing(bare, 'comes', 'come')} without a tokenizer: mergekit takes it to be that of the base.",
             "Make sure that it was trained with the same tokenizer.",
             compared=tuple((c.name, "none" if c.name in bare else "has one") for c in whole),
             models=tuple(bare),
@@ -370,7 +370,7 @@ def _templates(tokenizers: Mapping[str, TokenizerFacts | None]) -> list[Fault]:
             Fault(
                 "chat_template.missing",
                 Level.NOTE,
-                f"{names_of(without)} has no chat template, {names_of(list(spoken))} has.",
+                f"{doing(without, 'has', 'have')} no chat template, {doing(list(spoken), 'has', 'have')} one.",
                 "The recipe takes the template over.",
                 compared=told,
                 models=tuple(without),

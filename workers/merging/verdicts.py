@@ -26,7 +26,7 @@ from workers.merging.shapes import Checked, Reference
 from workers.merging.tensors import depth_of, shapes_of
 from workers.merging.titles import after
 from workers.merging.tokens import padding_of, rows_of
-from workers.merging.wording import listed, names_of, short, versus
+from workers.merging.wording import doing, listed, names_of, short, versus
 
 _ORDER = (Level.STOP, Level.UNKNOWN, Level.MEND, Level.NOTE)
 
@@ -228,7 +228,8 @@ def _narrow(config: Checked, parties: Sequence[Candidate]) -> list[Fault]:
         Fault(
             "config.dtype_narrow",
             Level.NOTE,
-            f"{names_of(wide)} is stored in bfloat16, and the merge in float16: numbers above 65,504 become infinite.",
+            f"{doing(wide, 'is', 'are')} stored in bfloat16, and the merge in float16: numbers above 65,504 become "
+            "infinite.",
             "Write bfloat16 or float32.",
             tuple((name, "BF16") for name in wide),
             tuple(wide),

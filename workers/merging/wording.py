@@ -73,6 +73,11 @@ def many(count: int, word: str, plural: str = "") -> str:
     return f"{count:,} {word if count == 1 else plural or word + 's'}"
 
 
+def doing(models: Sequence[str], one: str, many_: str) -> str:
+    """ "a has", "a and b have"."""
+    return f"{names_of(models)} {one if len(models) == 1 else many_}"
+
+
 def names_of(models: Sequence[str]) -> str:
     """The models of a sentence, without their accounts."""
     return listed(map(short, models), most=8)

@@ -155,13 +155,17 @@ class Merge(Schema):
     licences: MergeLicences
 
 
-@router.get("", response={200: Merge, **UNKNOWN}, summary="Can these be merged?")
+@router.get("", response={200: Merge, 413: schemas.Error, **UNKNOWN}, summary="Can these be merged?")
 def merge(request: HttpRequest, wish: Query[MergeParams]) -> Merge:
     repos = queries.find([name.strip() for name in wish.models.split(",") if name.strip()][: 2 * MOST])
     return Merge.model_validate(as_json(queries.judged(repos, method=wish.method)))
 
 
-@router.post("", response={200: Merge, **UNKNOWN}, summary="Can these, or the models of a configuration, be merged?")
+@router.post(
+    "",
+    response={200: Merge, 413: schemas.Error, **UNKNOWN},
+    summary="Can these, or the models of a configuration, be merged?",
+)
 def judge(request: HttpRequest, wish: MergeWish) -> Merge:
     if bool(wish.models) == bool(wish.config):
         raise BadRequest("Name two to eight models, or give a configuration.")
