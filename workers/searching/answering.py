@@ -80,7 +80,7 @@ class Space:
     index: ExactIndex
     vocabulary: Vocabulary
     stamp: object = None
-    remembered: OrderedDict[str, np.ndarray] = field(default_factory=OrderedDict)
+    remembered: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -135,7 +135,7 @@ class Space:
         new = [text for text in dict.fromkeys(texts) if text not in known]
         if new:
             known |= zip(new, _points(self.to_space, self.vocabulary.encoder, new), strict=True)
-            self.remembered = OrderedDict(list(known.items())[-REMEMBERED:])
+            self.remembered = dict(list(known.items())[-REMEMBERED:])
         return np.stack([known[text] for text in texts])
 
 

@@ -26,12 +26,14 @@ ALWAYS = 0.95  # share of labels from which it is all
 WEAKEST = 0.20  # below this a word is not thought of at all
 IDLE = 0.50  # what a word must gain to be said
 ITSELF = 1.5  # nearness of a word to itself
-ENCODER, ENCODER_FROM = 1.5, 0.35  # what the encoder adds: so much for each of cosine, from there on
-SENTENCE = 2.0  # weight of the likeness of whole sentences
+ENCODER, ENCODER_FROM = 1.0, 0.40  # what the encoder adds: so much for each of cosine, from there on
+SENTENCE = 1.0  # weight of the likeness of whole sentences
 SOFT = 0.15  # how sharply the best way is preferred
 CHOICES = 4  # words of one place that are thought of
 PLACES_MAX = 4
+WAYS = 24  # that are compared as whole sentences
 REWORDINGS = 8
+REMEMBERED = 2_000  # rows of 1.5 kB
 WORDS_MAX = 600  # of the labels together: a tree with more has no such places
 _WORD = re.compile(r"[a-z]+|\d+")
 _EMPTY = frozenset(
@@ -65,6 +67,7 @@ class Vocabulary:
             for place in self.places
         ]
         self.order = _order(self.words, split)
+        self._remembered: dict[str, np.ndarray] = {}
         self.rows = encoder.encode(self.words) if self.words else np.zeros((0, encoder.dim), dtype=np.float32)
 
     def reword(self, text: str) -> list[Rewording]:
@@ -77,7 +80,7 @@ class Vocabulary:
         if not ways:
             return [Rewording(text, 1.0)]
         said = [" ".join(sorted((self.words[at] for at in way), key=lambda w: self.order[w])) for way, _ in ways]
-        whole = self.encoder.encode([text, *said])
+        whole = self._encoded([text, *said])
         scores = np.array([score for _, score in ways]) + SENTENCE * (whole[1:] @ whole[0])
         parts = np.exp((scores - scores.max()) / SOFT)
         best = np.argsort(-parts, kind="stable")[:REWORDINGS]
@@ -93,7 +96,7 @@ class Vocabulary:
         spans = [(at, at) for at in range(len(words))]
         spans += [(at, at + 1) for at in range(len(words) - 1) if self.thesaurus.knows(f"{words[at]} {words[at + 1]}")]
         texts = [" ".join(words[first : last + 1]) for first, last in spans]
-        by_encoder = ENCODER * np.clip(self.encoder.encode(texts) @ self.rows.T - ENCODER_FROM, 0.0, None)
+        by_encoder = ENCODER * np.clip(self._encoded(texts) @ self.rows.T - ENCODER_FROM, 0.0, None)
         near = np.zeros((len(words), len(self.words)), dtype=np.float64)
         for at, (first, last) in enumerate(spans):
             known = np.array([self.thesaurus.kinship(texts[at], word) for word in self.words])
@@ -118,7 +121,17 @@ class Vocabulary:
             if way:
                 part = near[:, way]
                 found.append((way, float(part.max(axis=1).sum() + part.max(axis=0).sum() - IDLE * len(way))))
-        return found
+        found.sort(key=lambda one: (-one[1], one[0]))
+        return found[:WAYS]
+
+    def _encoded(self, texts: Sequence[str]) -> np.ndarray:
+        """Their rows [texts, dim]; the tree's own words come again and again."""
+        known = dict(self._remembered)
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new:
+            known |= zip(new, self.encoder.encode(new), strict=True)
+            self._remembered = dict(list(known.items())[-REMEMBERED:])  # a new one: others are reading the old one
+        return np.stack([known[text] for text in texts])
 
     def _sure(self, near: np.ndarray, way: tuple[int, ...]) -> float:
         """How surely this is what was said, 0 to 1. A single word may be a new one, and is left alone if in doubt."""
