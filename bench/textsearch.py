@@ -36,7 +36,9 @@ def main() -> int:
     arguments = parser.parse_args()
     bench.begin(arguments)
     import torch
+    from threadpoolctl import threadpool_limits
 
+    threadpool_limits(1)
     torch.set_num_threads(1)  # as the search process does
     words = encoder()
     rates: list[float] = []
@@ -53,9 +55,9 @@ def main() -> int:
             if not arguments.all_ways:
                 asked = [asked[0] if place % 2 == 0 else asked[1 + (place // 2) % len(others)]]
             for kind, said in asked:
-                started = time.monotonic()
+                started = time.process_time()
                 answer = library.answer(Question(text=FRAMES[(place // 2) % len(FRAMES)].format(said)))
-                seconds.append(time.monotonic() - started)
+                seconds.append(time.process_time() - started)
                 found[kind].append(any(tree.concept[one.repo_id] == concept for one in answer.found[:FIRST]))
         for kind, hits in found.items():
             by_kind[kind].append(float(np.mean(hits)))
@@ -71,7 +73,7 @@ def main() -> int:
     )
     bound = ">= 0.95" if not bench.small else ">= 0"
     bench.figure("right one in the first 5", mean, bound, note, sd=round(spread, 4), rates=rates, by_kind=by_kind)
-    bench.figure("s, a question (median)", median(seconds), "<= 0.5", f"the slowest {max(seconds):.2f} s")
+    bench.figure("CPU s, a question (median)", median(seconds), "<= 0.5", f"the slowest {max(seconds):.2f} s")
     return bench.close()
 
 

@@ -233,7 +233,9 @@ def serve(address: str) -> None:
     import threading
 
     import torch
+    from threadpoolctl import threadpool_limits
 
+    threadpool_limits(1)
     torch.set_num_threads(1)  # one question at a time is quick on one core, and the pages want the others
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
