@@ -10,8 +10,13 @@ its base's weights: those of a single layer say too little and are counted apart
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import random
 import statistics
+import subprocess
+import sys
+import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -149,6 +154,27 @@ def inside(grove: Grove, dice: random.Random) -> list[tuple[str, str]]:
     return found
 
 
+def on_a_site(bench: Bench) -> None:
+    """The committed zoo, crawled and verified as a running site does it, in a process of its own."""
+    with tempfile.TemporaryDirectory(prefix="rootstock-bench-") as folder:
+        answer = subprocess.run(
+            [sys.executable, "-m", "bench.heritage_site", f"{folder}/var"],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    told = json.loads(answer.stdout.splitlines()[-1])
+    counts = told["counts"]
+    true = {key: counts.get(f"true {key}", 0) for key in ("confirmed", "contradicted", "cannot_tell")}
+    bench.say(f"zoo on a site, {told['seconds']:.0f} s: {counts} {told['wrong'] or ''}")
+    bench.figure(
+        "zoo: true edges confirmed", true["confirmed"] / sum(true.values()), ">= 0.98", edges=sum(true.values())
+    )
+    bench.figure("zoo: wrong verdicts", len(told["wrong"]), "== 0", wrong=told["wrong"])
+
+
 def main() -> int:
     from threadpoolctl import threadpool_limits
 
@@ -175,6 +201,8 @@ def main() -> int:
             if reason not in ("related", "in_hull", "fits"):
                 bench.say(f"    {what}: {reason} {n}")
     _figures(bench, by_seed)
+    if not arguments.seeds and not bench.small:
+        on_a_site(bench)
     return bench.close()
 
 

@@ -21,6 +21,7 @@ KINSHIPS = {
 }
 _REASONS = {
     "related": "Row by row its matrices lie along the parent's: similarity {similarity}, where strangers lie near 0.",
+    "circle": "They are relatives (similarity {similarity}), each said to descend from the other: no order shows.",
     "other_layers": "Its layers are layers of the parent, some of them left out or moved (similarity {other_layers}).",
     "unrelated": "Row by row its matrices are no nearer to the parent's than a stranger's (similarity {similarity}).",
     "part_related": "One part of it lies along the parent's, another does not (similarity {similarity} in all).",

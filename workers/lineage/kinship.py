@@ -15,7 +15,7 @@ from workers.lineage.records import Kinship, LayerLikeness, Relation, Standing, 
 from workers.weights.naming import Role, matched
 from workers.weights.sketches import Piece, Sketch
 
-VERSION = 1
+VERSION = 2
 """Of the method, sketches aside: verdicts of another version are judged anew."""
 
 RELATED = 0.20  # mean similarity from which on two are relatives

@@ -24,7 +24,7 @@ from hubapp.weights import queries, services, sketches
 from hubapp.weights.queries import Scope
 from hubapp.weights.sketches import Drawn, End
 from workers.errors import BadRequest, HostRefused, Interrupted, LeaseLost, RateLimited, RemoteError, RootstockError
-from workers.lineage.records import Relation, Verdict
+from workers.lineage.records import Relation, Standing, Verdict
 from workers.steps import Outcome, heartbeat, step
 from workers.steps.crawling import client_for
 from workers.steps.weights import source_for
@@ -205,14 +205,19 @@ def judge_child(child_id: int, *, base: int | None = None) -> list[Judged]:
     stands = sketches.standing(child_id)
     if base is None and all(stands.get(p.repo_id) == (child.revision, p.revision, VERSION, told) for p in parents):
         return []
+    above = sketches.ancestors(relations)
     verdicts = judge(
         _loaded(child.repo_id, child.revision),
         {str(p.repo_id): (_loaded(p.repo_id, p.revision), Relation(relations[p.repo_id])) for p in parents},
         [_known(other, flags[other.repo_id]) for other in others],
         quantized=sketches.is_quantized(child_id),
         named=frozenset(str(key) for key in declared),
-        bases=frozenset(str(key) for found in sketches.ancestors(relations).values() for key in found & set(relations)),
+        bases=frozenset(str(key) for found in above.values() for key in found & set(relations)),
     )
+    for p in parents:
+        verdict = verdicts[str(p.repo_id)]
+        if child_id in above[p.repo_id] and verdict.verdict is Standing.CONFIRMED:
+            verdicts[str(p.repo_id)] = verdict.but(Standing.CANNOT_TELL, "circle", verdict.figures)
     return [
         Judged(
             child_id=child_id,

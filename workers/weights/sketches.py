@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from workers.errors import BadInput
 from workers.weights.naming import Place, Role, place
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"RSKT"
 EXACT_BELOW = 150_000  # values: of so few, float32 is kept as it is
 MOST_HEADER = 4_000_000
