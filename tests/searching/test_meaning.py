@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -275,9 +276,11 @@ def test_it_says_that_it_loads_then_answers(process: threading.Event) -> None:
     assert asking.alike(2, 5).found == ()
     for path, body, status in (("/ask", {"text": 5}, 400), ("/ask", {"text": "x" * 500}, 400), ("/no", {}, 404)):
         connection = asking._connection()
-        connection.request("POST", path, __import__("json").dumps(body))
-        assert connection.getresponse().status == status
+        connection.request("POST", path, json.dumps(body))
+        answered = connection.getresponse()
+        answered.read()
         connection.close()
+        assert answered.status == status
 
 
 def _is_ready() -> bool:
