@@ -108,6 +108,7 @@ class _Seen:
 
     nearest: tuple[float, str] | None = None
     branched: tuple[float, bool] = (1.0, False)
+    held: float = 0.0  # the most hold against an ancestor of the parent: to contradict, all have to agree
     beside: float = 1.0
     between: float = 1.0
 
@@ -125,7 +126,8 @@ def nearest_of(case: Case, key: str, verdict: Verdict) -> Verdict:
     share, clear = seen.branched
     if share < 0.5:
         figures["hold"] = round(share, 4)
-        says = Standing.CONTRADICTED if clear and share <= BRANCHED else Standing.CANNOT_TELL
+        agreed = clear and share <= BRANCHED and seen.held < 0.5
+        says = Standing.CONTRADICTED if agreed else Standing.CANNOT_TELL
         return verdict.but(says, "branched_before", figures, likelier)
     if seen.beside < BESIDE or seen.beside + min(share, 1.0) < BOTH:
         figures["hold"] = round(seen.beside, 4)
@@ -146,6 +148,8 @@ def _look(case: Case, key: str, other: Known, seen: _Seen) -> None:
     if total[1, 1] >= len(gram) or apart <= max(1e-7 * len(gram), 1e-3 * total[0, 0]):
         return  # a stranger, or the same weights as the parent's, or too near them to be told apart
     share, error = hold(gram)
+    if key in other.before and error <= 2 * MOST_ERROR:
+        seen.held = max(seen.held, share)
     if key in other.before and (share < 0.5 - error or share >= 0.5):
         clear = error <= MOST_ERROR and total[0, 0] <= FAR**2 * apart
         seen.branched = min(seen.branched, (share, clear))
