@@ -238,12 +238,13 @@ class StillFeed:
 
 
 @pytest.fixture
-def process(tmp_path: Path, settings: object) -> Iterator[threading.Event]:
+def process(tmp_path: Path, settings: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """The server on a socket whose path is longer than sockets' paths may be; set the event to let it load."""
     folder = tmp_path / ("a-long-name-" * 8)
     folder.mkdir()
     settings.SEARCH_ADDRESS = f"unix:{folder}/search.sock"  # type: ignore[attr-defined]
     asking._until[0] = 0.0
+    monkeypatch.setattr(asking, "SECONDS", 30.0)  # a busy machine is no reason to call it silent
     stopping, gate = threading.Event(), threading.Event()
     thread = threading.Thread(
         target=serving.serve,
@@ -266,7 +267,7 @@ def test_it_says_that_it_loads_then_answers(process: threading.Event) -> None:
         asking.ask(Question(text="bread"))
     assert silent.value.state == "loading"
     process.set()
-    wait_until(_is_ready, seconds=10, what="the encoder")
+    wait_until(_is_ready, seconds=30, what="the encoder")
     answer = asking.ask(Question(text="some bread", named={3: 0.9}))
     assert {found.repo_id for found in answer.found} == {1, 3}
     assert {found.repo_id for found in asking.ask(Question(text="some bread", filters={"licence": "mit"})).found} <= {
