@@ -26,7 +26,7 @@ class ProbeX(LayerProber):
         projection: int = 128,
         dim: int = 512,
         epochs: int = 200,
-        search_epochs: int = 20,
+        search_epochs: int = 10,
         lr: float = 2e-3,
         weight_decay: float = 1e-5,
         batch: int = 128,
