@@ -63,8 +63,8 @@ def _call(method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]
     connection = _connection()
     try:
         connection.request(method, path, None if body is None else json.dumps(body))
-        response = connection.getresponse()
-        data = response.read(ANSWER_MAX + 1)
+        with connection.getresponse() as response:  # it holds the socket, even where reading fails
+            status, data = response.status, response.read(ANSWER_MAX + 1)
     except TimeoutError as error:
         _until[0] = time.monotonic() + REST
         log.warning("search.slow", seconds=SECONDS)
@@ -73,10 +73,10 @@ def _call(method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]
         raise Silent("down") from error
     finally:
         connection.close()
-    if response.status == 503:
+    if status == 503:
         raise Silent("loading")
-    if response.status != 200 or len(data) > ANSWER_MAX:
-        log.warning("search.refused", status=response.status, answer=data[:200].decode("utf-8", "replace"))
+    if status != 200 or len(data) > ANSWER_MAX:
+        log.warning("search.refused", status=status, answer=data[:200].decode("utf-8", "replace"))
         raise Silent("down")
     value = json.loads(data)
     return value if isinstance(value, dict) else {}

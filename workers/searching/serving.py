@@ -99,21 +99,25 @@ class Handler(BaseHTTPRequestHandler):
         service = self.server.service
         deed = {"/ask": service.ask, "/alike": service.alike}.get(self.path)
         length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > BODY_MAX:
+            self._send(413, {"error": f"a body of at most {BODY_MAX} bytes, with its length, is needed"})
+            return
+        try:
+            body = self.rfile.read(int(length))  # in any case: what is left unread resets the caller's connection
+        except OSError:
+            self.close_connection = True  # the caller has gone, or never sent it
+            return
         if deed is None:
             self._send(404, {"error": "no such address"})
-        elif not length.isdecimal() or int(length) > BODY_MAX:
-            self._send(413, {"error": f"a body of at most {BODY_MAX} bytes, with its length, is needed"})
         elif not service.places.acquire(blocking=False):
             self._send(503, {"error": f"{AT_ONCE} questions are being answered: come again"})
         else:
             try:
-                self._send(200, deed(json.loads(self.rfile.read(int(length)))))
+                self._send(200, deed(json.loads(body)))
             except ValueError as error:
                 self._send(400, {"error": str(error)[:200]})
             except NotReady as error:
                 self._send(503, {"error": str(error)})
-            except (OSError, TimeoutError):
-                self.close_connection = True  # the caller has gone
             except Exception as error:
                 log.exception("search.bug", error=str(error))
                 self._send(500, {"error": type(error).__name__})
