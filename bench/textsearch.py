@@ -4,7 +4,8 @@ Three trees of single-concept adapters, one for each seed, as in bench.probing. 
 models of 108 concepts; then every one of the 36 other concepts is asked for, half of them in the words of its label
 ("red striped circle"), half paraphrased ("scarlet banded round shape"; which half changes with the seed). All models of
 the tree are in the index: no cards, no tags, no names. A question is answered where one of the first five results was
-trained on that very concept. The paraphrases are the zoo's own, written without looking at any result of this bench.
+trained on that very concept. The paraphrases are the zoo's own, written before anything was measured; but results on
+seed 0 were looked at while rewording was made, so its figure flatters: fresh paraphrases are the fairer test.
 """
 
 from __future__ import annotations

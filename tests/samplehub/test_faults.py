@@ -209,6 +209,6 @@ def test_a_line_is_shared_by_all_connections() -> None:
         with ThreadPoolExecutor(2) as pool:
             sizes = list(pool.map(lambda _: len(httpx2.get(address, follow_redirects=True).content), range(2)))
         assert sizes == [512_000, 512_000]
-        assert time.monotonic() - began > 0.2
+        assert time.monotonic() - began > 0.1  # alone each would take half of that
         part = httpx2.get(address, headers={"Range": "bytes=300-309"}, follow_redirects=True)
         assert (part.status_code, part.content) == (206, bytes(range(44, 54)))
