@@ -157,8 +157,8 @@ def _disagreement(each: Probed, labels: int) -> tuple[str, dict[str, Any]] | Non
     if answer.state is not ReadingState.ANSWERED or not each.claims or answer.guesses[0].probability < CONFIDENT:
         return None
     sure = [guess for guess in answer.guesses if guess.probability >= CONFIDENT]
-    # Not one of the five (of few labels: not one it is sure of): an expert takes a square for a circle of the same colour
-    # far oftener than a card lies. On the zoo 1 honest card of 396 is doubted so, 60 were when the first guess decided.
+    # Not one of the five (of few labels: not one it is sure of): an expert takes a square for a circle of the same
+    # colour far oftener than a card lies. On the zoo one honest card of 396 is doubted so; 60 were by the first guess.
     near = answer.guesses if labels >= MANY else sure
     if agrees(each.claims, [guess.label for guess in near]):
         return None
