@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.searching import fusing, lexical
-from workers.searching.answering import Library, Space
+from workers.searching.answering import Library, Space, in_turn
 from workers.searching.describing import card_text, name_text
 from workers.searching.index import ExactIndex
 from workers.searching.records import Answer, Found, Question, Reason, Why
@@ -209,3 +209,23 @@ def test_a_question_for_nobody_finds_nothing() -> None:
     alike = library.alike(0, 5)
     assert len(alike.found) == 5
     assert 0 not in {found.repo_id for found in alike.found}
+
+
+@given(st.lists(st.integers(0, 40), unique=True), st.lists(st.integers(0, 40), unique=True))
+def test_weights_have_their_turns_and_nobody_is_lost_or_doubled(fused: list[int], weighed: list[int]) -> None:
+    found = [Found(one, 0.9, (Reason(Why.CARD, 0.9),)) for one in fused]
+    alone = [Found(one, 0.2, (Reason(Why.WEIGHTS, 0.2),)) for one in weighed]
+    order = [one.repo_id for one in in_turn(found, alone)]
+    assert len(order) == len(set(order))
+    assert set(fused) <= set(order) <= set(fused) | set(weighed)
+    if fused and weighed:
+        assert order[0] == fused[0]
+        assert set(weighed[:3]) <= set(order[: max(5, len(order) - len(fused))])
+    if not weighed:
+        assert order == fused
+
+
+def test_a_model_without_a_card_is_not_hidden_by_near_misses_with_cards() -> None:
+    near = [Found(one, 0.97, (Reason(Why.NAME, 0.85), Reason(Why.CARD, 0.75))) for one in range(20)]
+    right = Found(99, 0.3, (Reason(Why.WEIGHTS, 0.3, "red striped circle"),))
+    assert right in in_turn([*near, right], [right])[:2]
