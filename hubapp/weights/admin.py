@@ -70,16 +70,33 @@ class ReadsWeights(admin.ModelAdmin):
         self.message_user(request, f"{what} of {len(chosen):,} ({scope}) is queued.", messages.SUCCESS)
 
 
-@admin.register(Inspection)
-class InspectionAdmin(LargeTableAdmin):
-    """How far the weights of each repo could be read."""
+class OfRepoAdmin(LargeTableAdmin):
+    """Rows of which each repo has one, with the repo's key: found by the repo's name."""
 
-    list_display = ("repo_", "state", "format", "parameters", "tensors", "size", "bytes_read", "read_at_", "reason")
-    list_filter = ("state", "format")
     list_select_related = ("repo",)
     search_fields = ("repo",)
     search_help_text = "A model's id, in full."
     ordering = ("-repo_id",)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """By a repo's name, an old one too."""
+        if not search_term.strip():
+            return queryset, False
+        found = catalog.find(search_term)
+        return queryset.filter(pk=found.repo.pk) if found is not None else queryset.none(), False
+
+    @admin.display(description="model")
+    def repo_(self, row: Inspection | Sketch) -> SafeString | str:
+        """The repo."""
+        return repo_link(row.repo)
+
+
+@admin.register(Inspection)
+class InspectionAdmin(OfRepoAdmin):
+    """How far the weights of each repo could be read."""
+
+    list_display = ("repo_", "state", "format", "parameters", "tensors", "size", "bytes_read", "read_at_", "reason")
+    list_filter = ("state", "format")
     fields = readonly_fields = (
         "repo_",
         "revision",
@@ -107,18 +124,6 @@ class InspectionAdmin(LargeTableAdmin):
         """Without the schemas."""
         return super().get_queryset(request).defer("schema")
 
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """By a repo's name, an old one too."""
-        if not search_term.strip():
-            return queryset, False
-        found = catalog.find(search_term)
-        return queryset.filter(pk=found.repo.pk) if found is not None else queryset.none(), False
-
-    @admin.display(description="model")
-    def repo_(self, row: Inspection) -> SafeString | str:
-        """The repo."""
-        return repo_link(row.repo)
-
     @admin.display(description="read (UTC)", ordering="read_at")
     def read_at_(self, row: Inspection) -> str:
         """When."""
@@ -126,15 +131,11 @@ class InspectionAdmin(LargeTableAdmin):
 
 
 @admin.register(Sketch)
-class SketchAdmin(LargeTableAdmin):
+class SketchAdmin(OfRepoAdmin):
     """What was sampled of the weights of each repo, and what it cost."""
 
     list_display = ("repo_", "kind", "body", "bytes_read", "requests", "drawn_at_", "code", "reason")
     list_filter = ("kind", "code")
-    list_select_related = ("repo",)
-    search_fields = ("repo",)
-    search_help_text = "A model's id, in full."
-    ordering = ("-repo_id",)
     fields = readonly_fields = (
         "repo_", "revision", "version", "kind", "body", "bytes_read", "requests", "drawn_at_", "code", "reason",
     )  # fmt: skip
@@ -142,18 +143,6 @@ class SketchAdmin(LargeTableAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Sketch]:
         """Without the rows themselves."""
         return super().get_queryset(request).defer("data", "print")
-
-    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """By a repo's name, an old one too."""
-        if not search_term.strip():
-            return queryset, False
-        found = catalog.find(search_term)
-        return queryset.filter(pk=found.repo.pk) if found is not None else queryset.none(), False
-
-    @admin.display(description="model")
-    def repo_(self, row: Sketch) -> SafeString | str:
-        """The repo."""
-        return repo_link(row.repo)
 
     @admin.display(description="read (UTC)", ordering="drawn_at")
     def drawn_at_(self, row: Sketch) -> str:

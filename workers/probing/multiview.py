@@ -17,10 +17,11 @@ from workers.probing.prober import (
     checked,
     device,
     fit_network,
-    heads,
     load_modules,
+    modules_state,
     packed,
     quiet,
+    restored_heads,
     unpacked,
 )
 from workers.probing.reducing import Reduction, low_rank
@@ -213,9 +214,7 @@ class MultiView(Prober):
     # --- keeping ----------------------------------------------------------------------------------------------------
     def state(self) -> dict[str, NDArray[Any]]:
         """See ``Prober.state``."""
-        parts = {f"body.{k}": v for k, v in self.body_.state_dict().items()}
-        parts |= {f"heads.{k}": v for k, v in self.heads_.state_dict().items()}
-        found: dict[str, NDArray[Any]] = {name: value.cpu().numpy() for name, value in parts.items()}
+        found = modules_state({"body.": self.body_, "heads.": self.heads_})
         found["size"] = np.array([self.classes_, int(self.several_)])
         found["weights"] = self.weights_
         found["shapes"] = np.array(self.shapes_)
@@ -251,18 +250,9 @@ class MultiView(Prober):
             layers.append(Layer(name, **own))
         self.ridge_ = KernelRidge(models_=Stack(tuple(layers)), dual_=state["dual"], offset_=state["offset"])
         self.shapes_ = [(int(g), int(o), int(i)) for g, o, i in state["shapes"]]
-        generator = torch.Generator().manual_seed(self.seed)
-        self.body_ = self._body(generator)
-        text = 0 if self.texts_ is None else self.texts_.shape[1]
-        self.heads_ = heads(
-            members=self.members,
-            dim=self.dim,
-            classes=self.classes_,
-            text_dim=text,
-            temperature=0.1,
-            generator=generator,
-        )
-        load_modules(state, {"body.": self.body_, "heads.": self.heads_})
+        self.body_ = self._body(torch.Generator().manual_seed(self.seed))
+        load_modules(state, {"body.": self.body_})
+        self.heads_ = restored_heads(state)
         return self
 
 

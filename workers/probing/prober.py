@@ -257,6 +257,32 @@ def unpacked(array: NDArray[Any]) -> tuple[str, ...]:
     return tuple(array.tobytes().decode().split("\n"))
 
 
+def modules_state(modules: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    """The arrays of each module, their names after its prefix: what ``load_modules`` takes."""
+    parts = {
+        f"{prefix}{name}": value for prefix, module in modules.items() for name, value in module.state_dict().items()
+    }
+    return {name: value.cpu().numpy() for name, value in parts.items()}
+
+
+def restored_heads(state: dict[str, NDArray[Any]], prefix: str = "heads.") -> Any:
+    """The heads that were kept under ``prefix``; the arrays tell all their sizes."""
+    import torch
+
+    members, dim, classes = state[f"{prefix}weight"].shape
+    text = state.get(f"{prefix}text")
+    module = heads(
+        members=members,
+        dim=dim,
+        classes=classes,
+        text_dim=0 if text is None else text.shape[1],
+        temperature=1.0,
+        generator=torch.Generator(),
+    )
+    load_modules(state, {prefix: module})
+    return module
+
+
 def load_modules(state: dict[str, NDArray[Any]], modules: dict[str, Any]) -> None:
     """Give each module the arrays whose names begin with its prefix."""
     import torch

@@ -17,10 +17,11 @@ from workers.probing.prober import (
     checked,
     device,
     fit_network,
-    heads,
     load_modules,
+    modules_state,
     packed,
     quiet,
+    restored_heads,
     top1,
     unpacked,
 )
@@ -133,9 +134,7 @@ class NetworkProber(Prober):
 
     def state(self) -> dict[str, NDArray[Any]]:
         """See ``Prober.state``."""
-        parts = {f"body.{k}": v for k, v in self.body_.state_dict().items()}
-        parts |= {f"heads.{k}": v for k, v in self.heads_.state_dict().items()}
-        found: dict[str, NDArray[Any]] = {name: value.cpu().numpy() for name, value in parts.items()}
+        found = modules_state({"body.": self.body_, "heads.": self.heads_})
         found["size"] = np.array([self.classes_, self.several_])
         if self.centre_ is not None and self.centred_ is not None:
             found |= {"centre": self.centre_, "centred": self.centred_}
@@ -147,18 +146,9 @@ class NetworkProber(Prober):
 
         self.classes_, self.several_ = int(state["size"][0]), bool(state["size"][1])
         self.centre_, self.centred_ = state.get("centre"), state.get("centred")
-        generator = torch.Generator().manual_seed(self.seed)
-        self.body_ = self._body(generator)
-        text = 0 if self.centred_ is None else self.centred_.shape[1]
-        self.heads_ = heads(
-            members=self.members_,
-            dim=self.dim,
-            classes=self.classes_,
-            text_dim=text,
-            temperature=0.05,
-            generator=generator,
-        )
-        load_modules(state, {"body.": self.body_, "heads.": self.heads_})
+        self.body_ = self._body(torch.Generator().manual_seed(self.seed))
+        load_modules(state, {"body.": self.body_})
+        self.heads_ = restored_heads(state)
         return self
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Source(Protocol):
     def requests(self) -> int: ...
 
 
-class _Counted:
+class _Counted(ABC):
     """What both sources have in common."""
 
     def __init__(self) -> None:
@@ -86,11 +87,11 @@ class _Counted:
     def requests(self) -> int:
         return self.meter.requests
 
-    def files(self) -> dict[str, int]:
-        raise NotImplementedError
+    @abstractmethod
+    def files(self) -> dict[str, int]: ...
 
-    def read_many(self, spans: Sequence[Span]) -> list[bytes]:
-        raise NotImplementedError
+    @abstractmethod
+    def read_many(self, spans: Sequence[Span]) -> list[bytes]: ...
 
     def read(self, file: str, start: int, end: int) -> bytes:
         return self.read_many([Span(file, start, end)])[0]

@@ -72,8 +72,14 @@ def search(request: HttpRequest, params: Query[SearchParams]) -> schemas.SearchP
     )
 
 
+class MeaningParams(SearchParams):
+    """What is described; without words there is nothing to find."""
+
+    text: Annotated[str, Field(min_length=1, max_length=TEXT_MAX, description="What it is about, in your own words.")]
+
+
 @router.get("/meaning", response={200: schemas.Meant, **COMMON}, summary="Search by meaning")
-def by_meaning(request: HttpRequest, params: Query[SearchParams]) -> schemas.Meant:
+def by_meaning(request: HttpRequest, params: Query[MeaningParams]) -> schemas.Meant:
     """Models that are about `text`, in your own words, by what weights, cards and names tell. `sort` and `literal` do
     not matter here; all other parameters narrow the results."""
     return answers.meant(meaning.search(params.wish()))
